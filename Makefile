@@ -1,0 +1,39 @@
+# Each target does its own set-up: a virtual environment in .venv and an editable install.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow bench lint data clean
+
+demo: .venv/.core
+	$(BIN)/bit demo --out demo
+
+test: .venv/.dev lint
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+test-slow: .venv/.dev
+	$(BIN)/python -m pytest -m slow
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/compare_boosters.py
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# The shipped sample; needs the extra "simulate".
+data: .venv/.dev
+	$(BIN)/bit simulate zh -n 50000 --seed 1 -o data/zh.root
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/.core: .venv/bin/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/.dev: .venv/bin/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@ .venv/.core
+
+clean:
+	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
