@@ -1,3 +1,99 @@
-"""bit: Boosted Information Trees for effective field theories."""
+"""Boosted Information Trees: optimal observables of EFT coefficients from weighted events.
+
+    events -> forest -> observable -> template -> limit
+
+Public names (imported on first use, so that ``import bit`` is quick):
+
+EventTable, PolynomialBasis, CPParity
+    Events, their weight polynomial, and how CP acts on both.
+read_root, write_root, read_npz, write_npz, read_lhe, read_lhe_particles, write_lhe
+    Files.
+BoostedInformationTree (BIT)
+    The estimator; ``.fit(table)``, ``.predict(table)``, ``.observable("cHW")``, ``.export(path)``.
+observable, TrueScore
+    A raw feature, or the joint score of the simulation, as an observable.
+load
+    Any artefact that was exported.
+BitError, BitWarning
+    What everything here raises and warns.
+processes, inference, export, plotting, metrics
+    Simulators, limits, file formats of models, figures, figures of merit.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "EventTable": "bit.events",
+    "PolynomialBasis": "bit.basis",
+    "CPParity": "bit.parity",
+    "read_root": "bit.io.root",
+    "write_root": "bit.io.root",
+    "read_npz": "bit.io.arrays",
+    "write_npz": "bit.io.arrays",
+    "read_lhe": "bit.io.lhe",
+    "read_lhe_particles": "bit.io.lhe",
+    "write_lhe": "bit.io.lhe",
+    "BoostedInformationTree": "bit.estimators",
+    "BIT": "bit.estimators",
+    "observable": "bit.observables",
+    "TrueScore": "bit.observables",
+    "load": "bit.export.load",
+    "BitError": "bit.errors",
+    "BitWarning": "bit.errors",
+}
+_MODULES = ("processes", "inference", "export", "plotting", "metrics")
+
+__all__ = [
+    "BIT",
+    "BitError",
+    "BitWarning",
+    "BoostedInformationTree",
+    "CPParity",
+    "EventTable",
+    "PolynomialBasis",
+    "TrueScore",
+    "export",
+    "inference",
+    "load",
+    "metrics",
+    "observable",
+    "plotting",
+    "processes",
+    "read_lhe",
+    "read_lhe_particles",
+    "read_npz",
+    "read_root",
+    "write_lhe",
+    "write_npz",
+    "write_root",
+]
+
+if TYPE_CHECKING:
+    from bit import export, inference, metrics, plotting, processes
+    from bit.basis import PolynomialBasis
+    from bit.errors import BitError, BitWarning
+    from bit.estimators import BIT, BoostedInformationTree
+    from bit.events import EventTable
+    from bit.export.load import load
+    from bit.io.arrays import read_npz, write_npz
+    from bit.io.lhe import read_lhe, read_lhe_particles, write_lhe
+    from bit.io.root import read_root, write_root
+    from bit.observables import TrueScore, observable
+    from bit.parity import CPParity
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"bit.{name}")
+    raise AttributeError(f"module 'bit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -97,9 +97,7 @@ class PolynomialBasis:
             raise InputError(f"order={order!r}: a weight polynomial has order 1 or 2.")
         object.__setattr__(self, "param_names", names)
         if terms is None:
-            all_terms = tuple(
-                term for n in range(order + 1) for term in combinations_with_replacement(names, n)
-            )
+            all_terms = tuple(term for n in range(order + 1) for term in combinations_with_replacement(names, n))
         else:
             all_terms = _checked_terms(terms, names)
         object.__setattr__(self, "terms", all_terms)
@@ -124,9 +122,7 @@ class PolynomialBasis:
     @cached_property
     def _powers(self) -> npt.NDArray[np.int64]:
         """Exponent of every coefficient in every term, shape (n_terms, n_params)."""
-        return np.array(
-            [[term.count(name) for name in self.param_names] for term in self.terms], dtype=np.int64
-        )
+        return np.array([[term.count(name) for name in self.param_names] for term in self.terms], dtype=np.int64)
 
     @cached_property
     def _factor(self) -> FloatArray:
@@ -154,9 +150,7 @@ class PolynomialBasis:
         """
         wanted = _as_term(term, self.param_names)
         if wanted not in self.terms:
-            raise InputError(
-                f"term {wanted!r} is not in the basis; its terms are {list(self.terms)}."
-            )
+            raise InputError(f"term {wanted!r} is not in the basis; its terms are {list(self.terms)}.")
         return self.terms.index(wanted)
 
     def subset(self, terms: Iterable[str | Sequence[str]]) -> PolynomialBasis:
@@ -178,9 +172,7 @@ class PolynomialBasis:
             If a term is not in this basis.
         """
         kept = {0} | {self.index(term) for term in terms}
-        return PolynomialBasis(
-            self.param_names, reference=self.reference, terms=[self.terms[k] for k in sorted(kept)]
-        )
+        return PolynomialBasis(self.param_names, reference=self.reference, terms=[self.terms[k] for k in sorted(kept)])
 
     # ------------------------------------------------------------------ evaluation
     def as_theta(self, theta: ThetaLike) -> FloatArray:
@@ -239,7 +231,8 @@ class PolynomialBasis:
             As `as_theta`.
         """
         shift = self.as_theta(theta) - np.array(self.reference)
-        return self._factor * np.prod(shift[..., np.newaxis, :] ** self._powers, axis=-1)
+        values: FloatArray = self._factor * np.prod(shift[..., np.newaxis, :] ** self._powers, axis=-1)
+        return values
 
     def gradient(self, theta: ThetaLike) -> FloatArray:
         """Derivatives of the monomials, so that grad w(theta) = weights @ gradient(theta).T.
@@ -354,8 +347,7 @@ class PolynomialBasis:
         values = np.asarray(weights, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] != len(grid):
             raise InputError(
-                f"weights have shape {values.shape}, expected (n_events, {len(grid)}): "
-                "one column for each base point."
+                f"weights have shape {values.shape}, expected (n_events, {len(grid)}): one column for each base point."
             )
         if len(grid) < self.n_terms:
             raise InputError(
@@ -433,7 +425,5 @@ def _checked_terms(terms: Iterable[str | Sequence[str]], names: tuple[str, ...])
         listed.insert(0, ())
     graded = sorted(set(listed), key=lambda term: (len(term), [names.index(name) for name in term]))
     if listed != graded:
-        raise InputError(
-            f"terms={listed} must stand once each and in graded order, as the columns do: {graded}."
-        )
+        raise InputError(f"terms={listed} must stand once each and in graded order, as the columns do: {graded}.")
     return tuple(graded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -271,7 +272,7 @@ class EventTable:
             raise InputError(f"fractions={fractions} leave a part of {self.n_events} events empty: use larger parts.")
         order = np.random.default_rng(seed).permutation(self.n_events)
         parts = []
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        for low, high in pairwise(bounds):
             part = self.take(np.sort(order[low:high]))
             parts.append(part._scaled(self.n_events / part.n_events))
         return tuple(parts)
@@ -337,9 +338,7 @@ class EventTable:
             2 n_events events, the images behind the originals.
         """
         sign = parity.term_sign(self.basis.terms)
-        image = self._replace(
-            features=parity.mirror(self.features, self.feature_names), weights=self.weights * sign
-        )
+        image = self._replace(features=parity.mirror(self.features, self.feature_names), weights=self.weights * sign)
         return self._scaled(0.5).concat(image._scaled(0.5))
 
     def rebase(self, theta0: ThetaLike) -> EventTable:
@@ -355,9 +354,7 @@ class EventTable:
         EventTable
             Same polynomial: ``table.rebase(p).at(theta) == table.at(theta)`` up to rounding.
         """
-        return self._replace(
-            weights=self.basis.rebase(self.weights, theta0), basis=self.basis.at_reference(theta0)
-        )
+        return self._replace(weights=self.basis.rebase(self.weights, theta0), basis=self.basis.at_reference(theta0))
 
     def normalised_to(self, sigma_fb: float) -> EventTable:
         """Return the table scaled to a cross-section at the reference point.

@@ -47,6 +47,5 @@ def require(module: str, *, for_: str) -> ModuleType:
         extra = _EXTRA_OF.get(module.partition(".")[0])
         target = f"'boosted-information-trees[{extra}]'" if extra else module
         raise MissingPackageError(
-            f"{for_} needs the package {module!r}, which is not installed; "
-            f"install it with: pip install {target}"
+            f"{for_} needs the package {module!r}, which is not installed; install it with: pip install {target}"
         ) from None

@@ -1,0 +1,573 @@
+"""The estimator: boosted information trees with the interface of scikit-learn."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+import bit
+from bit.basis import FloatArray, PolynomialBasis, ThetaLike
+from bit.errors import InputError, near_match
+from bit.events import EventTable, as_features
+from bit.observables import ModelObservable
+from bit.trees.binner import MAX_BINS
+from bit.trees.boosting import BoostingPlan, BoostingResult, Sample, auto_learning_rate, boost
+from bit.trees.forest import Forest
+from bit.trees.forest_json import to_json
+from bit.trees.grower import GrowthRules
+from bit.trees.shards import n_threads_of
+
+
+class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    r"""Boosted trees that learn the polynomial R(x|theta) = w(theta) / w_0 of events with features x.
+
+    Every tree splits the events so that the Fisher information about the coefficients in its leaves is as
+    large as possible, and predicts in a leaf j the polynomial R_k = sum_j w_k / sum_j w_0 for all trained
+    terms k at once; the next tree is fitted to w_k - w_0 F_k. The sum converges to the conditional
+    expectations R_a(x) = E[w_a | x] / E[w_0 | x] and R_ab(x), whatever was integrated out between the weights
+    and the features, and R_a is the optimal observable for small theta_a.
+
+    Parameters
+    ----------
+    n_estimators : int, default=100
+        Number of trees.
+    learning_rate : float or "auto", default=0.2
+        Factor on every tree, in (0, 1]; ``"auto"`` is 1 - 0.02^(1/n_estimators).
+    max_depth : int or None, default=4
+        Levels of splits of a tree; None only together with `max_leaf_nodes`.
+    max_leaf_nodes : int or None, default=None
+        If given, trees grow leaf by leaf, the largest gain first, up to so many leaves.
+    min_samples_leaf : int, default=50
+        Smallest number of events in a leaf.
+    min_effective_samples : float or None, default=None
+        Smallest effective number (sum w_0)^2 / sum w_0^2 in a leaf; None means `min_samples_leaf`.
+    max_bins : int, default=255
+        Bins of a feature, 2 to 255; NaN has one more of its own.
+    bin_weights : {"count", "nominal"}, default="count"
+        Quantiles of the bins by number of events or by \|w_0\|.
+    terms : sequence of (str or tuple of str), optional
+        Terms to be learned, such as ``["cHW", ("cHW", "cHW")]``; default all.
+    base_points : array-like of shape (n_points, n_params), optional
+        Points theta whose information is summed in the split criterion, Q = sum phi(theta) phi(theta)^T
+        (arXiv:2205.12976). By default every term is scaled by its spread s_a,
+        s_a^2 = sum S_a^2 / S_0 over the 64 leaves of a pilot tree. Array targets without a basis are taken
+        as linear terms.
+    init : {"mean", None}, default="mean"
+        Start of the sum: sum w_k / sum w_0, or 0.
+    l2 : float, default=0.0
+        Added to the nominal weight of a leaf, in units of the mean \|w_0\|: shrinks small leaves.
+    min_gain : float, default=0.0
+        A split must gain more information, in units of the mean \|w_0\| (times the metric).
+    early_stopping : bool, default=False
+        Keep `validation_fraction` of the events apart, stop after `n_iter_no_change` trees without a lower
+        loss on them, and keep the trees up to the lowest.
+    validation_fraction : float, default=0.1
+        Fraction of events for early stopping, in (0, 1).
+    n_iter_no_change : int, default=10
+        Patience of early stopping.
+    subsample : float, default=1.0
+        Fraction of events drawn at random for each tree, in (0, 1].
+    random_state : int or None, default=None
+        Seed of `subsample` and of the validation split; without these nothing is random.
+    n_jobs : int or None, default=None
+        Threads; None for all processors of this process. The result does not depend on it.
+    verbose : int, default=0
+        1 draws a progress bar.
+
+    Attributes
+    ----------
+    forest_ : Forest
+        The trees.
+    basis_ : PolynomialBasis or None
+        Polynomial of the weights.
+    output_terms_ : tuple of tuple of str
+        Terms of the columns of `predict`.
+    train_loss_, validation_loss_ : ndarray of float64
+        sum (w_0 F^T Q F - 2 w^T Q F) of the base and after each tree; the validation loss is scaled to the
+        number of training events.
+    feature_importances_ : ndarray of float64, shape (n_features,)
+        Share of each feature in the information gained.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Their names.
+    n_iter_ : int
+        Trees kept.
+    interrupted_ : bool
+        Whether Ctrl-C ended the fit; the trees grown until then are there.
+
+    See Also
+    --------
+    bit.inference.fill : Histogram of the learned observable.
+
+    Notes
+    -----
+    arXiv:2107.10859 (one coefficient) and arXiv:2205.12976 (polynomials). Different here: many terms share
+    trees in a metric that gives each the same weight; sums are integers, so that forests are bit-identical
+    for any row order and number of threads; signed and zero nominal weights are allowed (children need
+    sum w_0 > 0); and `max_depth` counts levels of splits, one less than in the papers.
+
+    Examples
+    --------
+    >>> import bit
+    >>> table = bit.PowerLaw().sample(2000, seed=1)
+    >>> model = bit.BIT(n_estimators=10).fit(table)
+    >>> model.predict(table).shape
+    (2000, 1)
+    """
+
+    def __init__(
+        self,
+        n_estimators: int = 100,
+        *,
+        learning_rate: float | str = 0.2,
+        max_depth: int | None = 4,
+        max_leaf_nodes: int | None = None,
+        min_samples_leaf: int = 50,
+        min_effective_samples: float | None = None,
+        max_bins: int = MAX_BINS,
+        bin_weights: str = "count",
+        terms: Sequence[str | Sequence[str]] | None = None,
+        base_points: npt.ArrayLike | None = None,
+        init: str | None = "mean",
+        l2: float = 0.0,
+        min_gain: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        subsample: float = 1.0,
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.max_leaf_nodes = max_leaf_nodes
+        self.min_samples_leaf = min_samples_leaf
+        self.min_effective_samples = min_effective_samples
+        self.max_bins = max_bins
+        self.bin_weights = bin_weights
+        self.terms = terms
+        self.base_points = base_points
+        self.init = init
+        self.l2 = l2
+        self.min_gain = min_gain
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.subsample = subsample
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    # ------------------------------------------------------------------ training
+    def fit(
+        self,
+        X: EventTable | npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        basis: PolynomialBasis | None = None,
+    ) -> BoostedInformationTree:
+        """Train on events.
+
+        Parameters
+        ----------
+        X : EventTable, or array-like or DataFrame of shape (n_events, n_features)
+            Events with their weights, or features alone.
+        y : array-like of shape (n_events,) or (n_events, n_terms), optional
+            With arrays: the ratios w_k / w_0. Several columns are independent linear terms, or the terms
+            of `basis` but the nominal one.
+        sample_weight : array-like of shape (n_events,), optional
+            With arrays: w_0, not 0; default 1.
+        basis : PolynomialBasis, optional
+            With arrays: the polynomial whose terms the columns of `y` are.
+
+        Returns
+        -------
+        BoostedInformationTree
+            The fitted estimator itself.
+
+        Raises
+        ------
+        InputError
+            For parameters out of range, shapes that do not fit, values that are NaN or infinite, or nominal
+            weights whose sum is not positive: what, the rule and the remedy.
+        """
+        plan = self._plan()
+        table, basis_in = _as_table(X, y, sample_weight, basis)
+        _require_positive_sum(table.weights[:, 0])
+        columns = self._columns(table.basis)
+        rng = np.random.default_rng(self.random_state)
+        train, validation = self._divide(table, rng)
+        result = boost(train, validation, columns, table.basis, plan, rng)
+        names = [str(name) for name in table.feature_names]
+        self._is_table = isinstance(X, EventTable)
+        self._y_is_1d = not self._is_table and np.ndim(np.asarray(y)) == 1
+        self.basis_ = basis_in
+        self.output_terms_ = tuple(table.basis.terms[k] for k in columns)
+        self.n_features_in_ = len(names)
+        if self._is_table or hasattr(X, "columns"):
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.forest_ = self._forest(result, table)
+        self.train_loss_ = result.train_loss
+        self.validation_loss_ = result.validation_loss
+        self.n_iter_ = self.forest_.n_trees
+        self.interrupted_ = result.interrupted
+        return self
+
+    def _forest(self, result: BoostingResult, table: EventTable) -> Forest:
+        config = {name: _jsonable(value) for name, value in self.get_params().items()}
+        return Forest(
+            groups=(result.group,),
+            base=result.base,
+            output_terms=self.output_terms_,
+            basis=self.basis_,
+            feature_names=table.feature_names,
+            units=table.units or (),
+            config={
+                "estimator": type(self).__name__,
+                "parameters": config,
+                "n_events": table.n_events,
+                "sigma_fb": table.sigma_fb,
+                "bit_version": bit.__version__,
+            },
+        )
+
+    def _plan(self) -> BoostingPlan:
+        _check_parameters(self)
+        rate = auto_learning_rate(self.n_estimators) if self.learning_rate == "auto" else float(self.learning_rate)
+        effective = self.min_samples_leaf if self.min_effective_samples is None else self.min_effective_samples
+        return BoostingPlan(
+            n_estimators=self.n_estimators,
+            learning_rate=rate,
+            rules=GrowthRules(
+                max_depth=self.max_depth,
+                max_leaf_nodes=self.max_leaf_nodes,
+                min_samples_leaf=self.min_samples_leaf,
+                min_effective_samples=float(effective),
+                l2=float(self.l2),
+                min_gain=float(self.min_gain),
+            ),
+            max_bins=self.max_bins,
+            weigh_bins=self.bin_weights == "nominal",
+            base_points=None if self.base_points is None else np.asarray(self.base_points, dtype=np.float64),
+            start_at_mean=self.init == "mean",
+            patience=self.n_iter_no_change if self.early_stopping else None,
+            subsample=float(self.subsample),
+            n_threads=n_threads_of(self.n_jobs),
+            show_progress=self.verbose > 0,
+        )
+
+    def _columns(self, basis: PolynomialBasis) -> npt.NDArray[np.int64]:
+        if self.terms is None:
+            return np.arange(1, basis.n_terms)
+        columns = sorted({basis.index(term) for term in self.terms} - {0})
+        if not columns:
+            raise InputError(f"terms={self.terms!r}: name at least one term besides the nominal one.")
+        return np.array(columns, dtype=np.int64)
+
+    def _divide(self, table: EventTable, rng: np.random.Generator) -> tuple[Sample, Sample | None]:
+        if not self.early_stopping:
+            return Sample(table.features, table.weights), None
+        n_validation = round(self.validation_fraction * table.n_events)
+        if not 1 <= n_validation < table.n_events:
+            raise InputError(
+                f"validation_fraction={self.validation_fraction} of {table.n_events} events leaves one part "
+                "empty: use more events or early_stopping=False."
+            )
+        order = rng.permutation(table.n_events)
+        chosen, rest = np.sort(order[:n_validation]), np.sort(order[n_validation:])
+        _require_positive_sum(table.weights[rest, 0])
+        train = Sample(table.features[rest], table.weights[rest])
+        return train, Sample(table.features[chosen], table.weights[chosen])
+
+    # ------------------------------------------------------------------ prediction
+    def predict(self, X: EventTable | npt.ArrayLike) -> FloatArray:
+        """Learned R_k(x) = E[w_k | x] / E[w_0 | x].
+
+        Parameters
+        ----------
+        X : EventTable, or array-like or DataFrame of shape (n_events, n_features)
+            Events; columns with names are taken by name. Cast to float32, NaN goes right.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_events, n_trained_terms)
+            One column for each of `output_terms_`, in TeV^2 and TeV^4; of the shape of `y` for a model that
+            was trained on arrays.
+
+        Raises
+        ------
+        InputError
+            If features are missing or too many.
+        """
+        check_is_fitted(self, "forest_")
+        values = self.forest_.predict(self._features(X), n_threads_of(self.n_jobs))
+        return values[:, 0] if self._y_is_1d else values
+
+    def staged_predict(self, X: EventTable | npt.ArrayLike) -> Iterator[FloatArray]:
+        """Predictions after each tree.
+
+        Parameters
+        ----------
+        X : EventTable, or array-like or DataFrame of shape (n_events, n_features)
+            Events.
+
+        Yields
+        ------
+        ndarray of float64
+            As `predict`, after 1, 2, ... trees.
+        """
+        check_is_fitted(self, "forest_")
+        for values in self.forest_.staged_predict(self._features(X)):
+            yield values[:, 0] if self._y_is_1d else values
+
+    def predict_ratio(self, X: EventTable | npt.ArrayLike, theta: ThetaLike) -> FloatArray:
+        """Learned ratio R(x|theta) = dsigma(theta) / dsigma(reference) at x.
+
+        Parameters
+        ----------
+        X : EventTable, or array-like or DataFrame of shape (n_events, n_features)
+            Events.
+        theta : array-like of shape (n_params,), or mapping
+            Coefficients in TeV^-2; terms that were not trained count as 0.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_events,)
+            1 + sum_k phi_k(theta) R_k(x). Not restricted to positive values.
+
+        Raises
+        ------
+        InputError
+            If the model has no polynomial (trained on arrays without `basis`).
+        """
+        phi = self._polynomial().monomials(theta)[self._term_columns()]
+        return 1.0 + self._matrix(X) @ phi
+
+    def predict_score(self, X: EventTable | npt.ArrayLike, theta: ThetaLike) -> FloatArray:
+        """Learned score d log R(x|theta) / d theta.
+
+        Parameters
+        ----------
+        X : EventTable, or array-like or DataFrame of shape (n_events, n_features)
+            Events.
+        theta : array-like of shape (n_params,), or mapping
+            Where, in TeV^-2.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_events, n_params)
+            In TeV^2; the rate is included.
+
+        Raises
+        ------
+        InputError
+            If the model has no polynomial, or R(x|theta) <= 0 for an event.
+        """
+        basis, columns = self._polynomial(), self._term_columns()
+        values = self._matrix(X)
+        ratio = 1.0 + values @ basis.monomials(theta)[columns]
+        bad = ratio <= 0
+        if bad.any():
+            raise InputError(
+                f"the learned R(x|theta) is not positive for {int(bad.sum())} of {len(ratio)} events at "
+                f"theta={basis.as_theta(theta).tolist()}; choose theta nearer to the reference point."
+            )
+        slope: FloatArray = values @ basis.gradient(theta)[:, columns].T
+        return slope / ratio[:, np.newaxis]
+
+    def observable(self, param: str, theta: ThetaLike | None = None) -> ModelObservable:
+        """Learned observable for one coefficient.
+
+        Parameters
+        ----------
+        param : str
+            Coefficient.
+        theta : array-like of shape (n_params,), or mapping, optional
+            None gives R_a(x); a point gives the score d log R / d theta_a there.
+
+        Returns
+        -------
+        ModelObservable
+            A function of event tables.
+        """
+        check_is_fitted(self, "forest_")
+        return ModelObservable(self, param, theta)
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the forest as ``bit-forest/1`` JSON, readable by ``bit.load``.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+        """
+        check_is_fitted(self, "forest_")
+        to_json(self.forest_, path)
+
+    @property
+    def feature_importances_(self) -> FloatArray:
+        """Share of each feature in the information gained by all splits."""
+        check_is_fitted(self, "forest_")
+        return self.forest_.feature_importances()
+
+    # ------------------------------------------------------------------ helpers
+    def _matrix(self, X: EventTable | npt.ArrayLike) -> FloatArray:
+        values = self.predict(X)
+        return values[:, np.newaxis] if values.ndim == 1 else values
+
+    def _polynomial(self) -> PolynomialBasis:
+        check_is_fitted(self, "forest_")
+        if self.basis_ is None:
+            raise InputError(
+                "this model was trained on arrays without basis=, so theta has no meaning for it; "
+                "train on an EventTable or give fit(..., basis=)."
+            )
+        return self.basis_
+
+    def _term_columns(self) -> list[int]:
+        return [self._polynomial().index(term) for term in self.output_terms_]
+
+    def _features(self, X: EventTable | npt.ArrayLike) -> npt.NDArray[np.floating]:
+        if isinstance(X, EventTable) or hasattr(X, "columns"):
+            given = list(X.feature_names) if isinstance(X, EventTable) else [str(name) for name in X.columns]
+            features = X.features if isinstance(X, EventTable) else as_features(X)
+            known = getattr(self, "feature_names_in_", None)
+            if known is None or list(known) == given:
+                return self._of_width(features)
+            for name in known:
+                if name not in given:
+                    raise InputError(f"feature {name!r} of the training is missing: {near_match(str(name), given)}")
+            return features[:, [given.index(name) for name in known]]
+        return self._of_width(as_features(X))
+
+    def _of_width(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        if features.shape[1] != self.n_features_in_:
+            raise InputError(
+                f"X has {features.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."
+            )
+        return features
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+BIT = BoostedInformationTree
+
+
+def _as_table(
+    X: EventTable | npt.ArrayLike,
+    y: npt.ArrayLike | None,
+    sample_weight: npt.ArrayLike | None,
+    basis: PolynomialBasis | None,
+) -> tuple[EventTable, PolynomialBasis | None]:
+    """Return the events as a table, and the basis that the user gave."""
+    if isinstance(X, EventTable):
+        for name, value in (("y", y), ("sample_weight", sample_weight), ("basis", basis)):
+            if value is not None:
+                raise InputError(
+                    f"{name}= does not go with an EventTable, which holds the weights itself; leave it out."
+                )
+        return X, X.basis
+    if y is None:
+        raise InputError("y is missing: give an EventTable, or arrays X and y = w_k / w_0.")
+    features = as_features(X)
+    ratios = np.asarray(y, dtype=np.float64)
+    if ratios.ndim not in (1, 2) or len(ratios) != len(features):
+        raise InputError(f"y has shape {ratios.shape}, expected ({len(features)},) or ({len(features)}, n_terms).")
+    nominal = np.ones(len(features)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if nominal.shape != (len(features),):
+        raise InputError(f"sample_weight has shape {nominal.shape}, expected ({len(features)},).")
+    if not np.isfinite(ratios).all():
+        raise InputError("y holds NaN or infinite ratios: remove these events, or train on an EventTable of weights.")
+    if (nominal == 0).any():
+        raise InputError(
+            f"{int((nominal == 0).sum())} events have sample_weight w_0 = 0, for which y = w_k / w_0 does not exist; "
+            "train on an EventTable of weights."
+        )
+    matrix = ratios.reshape(len(ratios), -1)
+    n_terms = matrix.shape[1]
+    if basis is not None and basis.n_terms != n_terms + 1:
+        raise InputError(f"y has {n_terms} columns, but basis has {basis.n_terms - 1} terms besides the nominal one.")
+    names = list(X.columns) if hasattr(X, "columns") else [f"x{i}" for i in range(features.shape[1])]
+    table = EventTable(
+        features,
+        np.column_stack([nominal, matrix * nominal[:, np.newaxis]]),
+        basis or PolynomialBasis([f"y{i}" for i in range(n_terms)], order=1),
+        feature_names=tuple(str(name) for name in names),
+    )
+    return table, basis
+
+
+def _require_positive_sum(nominal: FloatArray) -> None:
+    if not nominal.any():
+        raise InputError(
+            "all nominal weights w_0 are 0: ratios need events of the reference hypothesis; "
+            "concat a table of SM events."
+        )
+    if nominal.sum() <= 0:
+        raise InputError(f"the nominal weights sum to {nominal.sum():.4g}: a positive cross-section is needed.")
+
+
+def _check_parameters(model: BoostedInformationTree) -> None:
+    """Check every parameter once, by its rule."""
+
+    def demand(name: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise InputError(f"{name}={getattr(model, name)!r}: {rule}.")
+
+    def is_int(value: Any, low: int) -> bool:
+        return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= low)
+
+    def is_float(value: Any) -> bool:
+        return isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(float(value))
+
+    for name in ("n_estimators", "min_samples_leaf", "n_iter_no_change"):
+        demand(name, is_int(getattr(model, name), 1), "a positive integer is needed")
+    rate = model.learning_rate
+    demand("learning_rate", rate == "auto" or (is_float(rate) and 0 < float(rate) <= 1), "a number in (0, 1] or 'auto'")
+    demand("max_depth", model.max_depth is None or is_int(model.max_depth, 1), "a positive integer or None")
+    leaves = model.max_leaf_nodes
+    demand("max_leaf_nodes", leaves is None or is_int(leaves, 2), "an integer of at least 2, or None")
+    demand(
+        "max_depth", model.max_depth is not None or leaves is not None, "None needs max_leaf_nodes, or trees never end"
+    )
+    effective = model.min_effective_samples
+    demand(
+        "min_effective_samples", effective is None or (is_float(effective) and effective >= 0), "at least 0, or None"
+    )
+    demand("max_bins", is_int(model.max_bins, 2) and model.max_bins <= MAX_BINS, f"an integer from 2 to {MAX_BINS}")
+    demand("bin_weights", model.bin_weights in ("count", "nominal"), "'count' or 'nominal'")
+    demand("init", model.init in ("mean", None), "'mean' or None")
+    for name in ("l2", "min_gain"):
+        value = getattr(model, name)
+        demand(name, is_float(value) and value >= 0, "a number of at least 0")
+    fraction = model.validation_fraction
+    demand("validation_fraction", is_float(fraction) and 0 < fraction < 1, "a number in (0, 1)")
+    demand("subsample", is_float(model.subsample) and 0 < model.subsample <= 1, "a number in (0, 1]")
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""Loops over events, bins and nodes, compiled by numba; they know arrays and dtypes only."""

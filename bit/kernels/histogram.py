@@ -1,0 +1,84 @@
+"""Sums of the weights of a node's events in every bin of every feature.
+
+The sums are 64-bit integers: the result is the same for any order of the events and any division of them
+among threads or machines. A histogram is one flat array, indexed by ``((feature << 8) + code) * n_channels``,
+with the channels of a bin side by side:
+
+    0                nominal weight
+    1 (if counted)   (squared nominal weight << count_bits) + 1 for each event
+    then             one for each rotated residual
+    then             zeros up to a multiple of 4, which keeps the adds in vector registers
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bit.kernels._jit import inlined, kernel
+
+
+@inlined
+def _quantise(value, scale):
+    return np.int64(np.rint(value * scale))
+
+
+@inlined
+def _quantise_count(nominal, square_scale, count_bits):
+    # Rounded up, so that the sum of squares is never too small and the effective number never too large.
+    return (np.int64(np.ceil(nominal * nominal * square_scale)) << count_bits) + 1
+
+
+@kernel
+def build_histograms(codes, rows, starts, stops, nominal, residual, scales, square_scale, count_bits, out_histograms):
+    """Add the events of several nodes to their histograms.
+
+    Parameters
+    ----------
+    codes : uint8 array, shape (n, n_features)
+        Bin numbers.
+    rows : int32 array, shape (n,)
+        Row numbers; those of one node stand together.
+    starts, stops : int64 arrays, shape (n_nodes,)
+        Bounds of the nodes in `rows`.
+    nominal : float64 array, shape (n,)
+        Nominal weights.
+    residual : float64 array, shape (n, n_outputs)
+        Rotated pseudo-residual weights.
+    scales : float64 array, shape (1 + n_outputs,)
+        Powers of two that turn the nominal weight and the residuals into integers.
+    square_scale : float
+        The same for squared nominal weights.
+    count_bits : int
+        Bits of the event count in channel 1; 0 if there is no such channel.
+    out_histograms : int64 array, shape (n_nodes, n_features * 256 * n_channels)
+        Added to.
+    """
+    n_features = codes.shape[1]
+    n_outputs = residual.shape[1]
+    n_channels = out_histograms.shape[1] // (n_features << 8)
+    first = 2 if count_bits > 0 else 1
+    quanta = np.zeros(n_channels, dtype=np.int64)
+    for node in range(starts.size):
+        histogram = out_histograms[node]
+        for i in range(starts[node], stops[node]):
+            row = rows[i]
+            quanta[0] = _quantise(nominal[row], scales[0])
+            if count_bits > 0:
+                quanta[1] = _quantise_count(nominal[row], square_scale, count_bits)
+            for k in range(n_outputs):
+                quanta[first + k] = _quantise(residual[row, k], scales[1 + k])
+            if n_channels == 4:
+                # The commonest case: four sums in one register.
+                q0, q1, q2, q3 = quanta[0], quanta[1], quanta[2], quanta[3]
+                for f in range(n_features):
+                    at = ((f << 8) + np.int64(codes[row, f])) << 2
+                    histogram[at] += q0
+                    histogram[at + 1] += q1
+                    histogram[at + 2] += q2
+                    histogram[at + 3] += q3
+            else:
+                for f in range(n_features):
+                    at = ((f << 8) + np.int64(codes[row, f])) * n_channels
+                    sums = histogram[at : at + n_channels]
+                    for c in range(n_channels):
+                        sums[c] += quanta[c]

@@ -1,0 +1,136 @@
+"""The best split of a node, by Fisher information."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bit.kernels._jit import inlined, kernel
+
+# A gain below this fraction of the children's information is rounding, not information.
+_RELATIVE_GAIN = 1e-12
+
+
+@inlined
+def _count(sums, count_bits, quantum):
+    """Events behind a set of sums; if all nominal weights are equal their sum counts them."""
+    return sums[1] & ((np.int64(1) << count_bits) - 1) if count_bits > 0 else sums[0] // quantum
+
+
+@inlined
+def _effective(sums, count, scales, square_scale, count_bits):
+    """Effective number of events (sum w)^2 / sum w^2, at most the number of events."""
+    if count_bits == 0:
+        return np.float64(count)
+    nominal = sums[0] / scales[0]
+    square = (sums[1] >> count_bits) / square_scale
+    return min(nominal * nominal / square, np.float64(count))
+
+
+@inlined
+def _information(sums, first, n_outputs, scales, l2):
+    """Sum over outputs of U_k^2 / (S_0 + l2)."""
+    total = 0.0
+    for k in range(n_outputs):
+        value = sums[first + k] / scales[1 + k]
+        total += value * value
+    return total / (sums[0] / scales[0] + l2)
+
+
+@kernel
+def find_splits(
+    histograms,
+    feature_low,
+    feature_high,
+    n_edges,
+    scales,
+    square_scale,
+    count_bits,
+    quantum,
+    min_samples,
+    min_effective,
+    l2,
+    min_gain,
+    out_gains,
+    out_splits,
+    out_left,
+):
+    """Best split of every node among a range of features.
+
+    The gain is the information of the children minus that of the node, I = sum_k U_k^2 / (S_0 + l2); the
+    first of equal gains wins. The nominal sums are not monotone for signed weights, so a scan never stops early.
+
+    Parameters
+    ----------
+    histograms : int64 array, shape (n_nodes, n_features * 256 * n_channels)
+        Sums of the nodes, see ``kernels.histogram``.
+    feature_low, feature_high : int
+        Range of features to scan.
+    n_edges : int64 array, shape (n_features,)
+        Number of thresholds of each feature.
+    scales : float64 array, shape (1 + n_outputs,)
+        Scales of the nominal weight and of the residuals.
+    square_scale : float
+        Scale of the squared nominal weights.
+    count_bits : int
+        Bits of the event count in channel 1; 0 if there is no such channel.
+    quantum : int
+        The common nominal weight in units of its scale, where there is no such channel.
+    min_samples : int
+        Smallest number of events in a child.
+    min_effective : float
+        Smallest effective number of events in a child.
+    l2 : float
+        Added to the nominal sum, in its unit.
+    min_gain : float
+        A split must gain more than this.
+    out_gains : float64 array, shape (n_nodes,)
+        Best gain; 0 where no split is allowed.
+    out_splits : int64 array, shape (n_nodes, 2)
+        Feature and bin; -1 where no split is allowed.
+    out_left : int64 array, shape (n_nodes, n_channels)
+        Sums of the left child.
+    """
+    n_features = n_edges.size
+    n_channels = histograms.shape[1] // (n_features << 8)
+    n_outputs = scales.size - 1
+    first = 2 if count_bits > 0 else 1
+    total = np.empty(n_channels, dtype=np.int64)
+    left = np.empty(n_channels, dtype=np.int64)
+    right = np.empty(n_channels, dtype=np.int64)
+    for node in range(histograms.shape[0]):
+        histogram = histograms[node]
+        out_gains[node] = 0.0
+        out_splits[node, 0] = -1
+        out_splits[node, 1] = -1
+        total[:] = 0
+        for code in range(256):
+            for c in range(n_channels):
+                total[c] += histogram[((feature_low << 8) + code) * n_channels + c]
+        n_total = _count(total, count_bits, quantum)
+        parent = _information(total, first, n_outputs, scales, l2) if total[0] > 0 else 0.0
+        for f in range(feature_low, feature_high):
+            left[:] = 0
+            n_left = 0
+            for b in range(n_edges[f]):
+                at = ((f << 8) + b) * n_channels
+                for c in range(n_channels):
+                    left[c] += histogram[at + c]
+                before, n_left = n_left, _count(left, count_bits, quantum)
+                if n_left == before or n_left < min_samples or n_total - n_left < min_samples:
+                    continue
+                for c in range(n_channels):
+                    right[c] = total[c] - left[c]
+                if left[0] <= 0 or right[0] <= 0:
+                    continue
+                if _effective(left, n_left, scales, square_scale, count_bits) < min_effective:
+                    continue
+                if _effective(right, n_total - n_left, scales, square_scale, count_bits) < min_effective:
+                    continue
+                children = _information(left, first, n_outputs, scales, l2)
+                children += _information(right, first, n_outputs, scales, l2)
+                gain = children - parent
+                if gain > out_gains[node] and gain > min_gain and gain > _RELATIVE_GAIN * children:
+                    out_gains[node] = gain
+                    out_splits[node, 0] = f
+                    out_splits[node, 1] = b
+                    out_left[node, :] = left

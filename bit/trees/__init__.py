@@ -1,0 +1,1 @@
+"""Information trees: binning, growing, boosting, and the forest that comes out."""

@@ -1,0 +1,204 @@
+"""The canonical file of a forest: ``bit-forest/1`` JSON, which any language can read.
+
+Fields
+------
+kind, format : "forest", "bit-forest/1"
+version : version of `bit` that wrote it
+outputs : list of lists of names; ``["cHW"]`` is R_cHW(x), ``["cHW", "cHWtil"]`` the mixed derivative
+features : list of {name, unit, latex}, in the order of the columns
+base : one number per output, added first
+groups : list of trees that share their splits over some outputs
+    outputs : numbers of these outputs
+    feature : feature of each node's split, -1 for a leaf
+    threshold : float32-exact; ``float32(x) < threshold`` goes left, anything else (NaN too) right
+    left, right : children, numbered over the whole group; -1 for a leaf
+    value : per node one number per output of the group, the learning rate folded in; 0 for inner nodes
+    tree_offset : first node of each tree, then the number of nodes
+    count, sum_w, sum_w0_squared : events, sums of weights (nominal first) and of squared nominal weights
+    gain : information gained by the split
+basis : {param_names, terms, reference} of the polynomial, or null
+cp : null (reserved for the block of exact parity)
+config : how the forest was trained
+compare, nan : "lt", "right"
+sha256 : of the canonical dump (sorted keys, no spaces) of all other fields
+
+A prediction is base + the value of the leaf of every tree, added in tree order in double precision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+import bit
+from bit.basis import PolynomialBasis
+from bit.errors import FileFormatError
+from bit.files import replacing
+from bit.trees.forest import Forest, TreeGroup
+
+FORMAT = "bit-forest/1"
+
+_ARRAYS: dict[str, Any] = {
+    "outputs": np.int64,
+    "feature": np.int32,
+    "threshold": np.float32,
+    "left": np.int32,
+    "right": np.int32,
+    "value": np.float64,
+    "tree_offset": np.int64,
+    "count": np.int64,
+    "sum_w": np.float64,
+    "sum_w0_squared": np.float64,
+    "gain": np.float64,
+}
+
+
+def to_json(forest: Forest, path: str | os.PathLike[str]) -> None:
+    """Write a forest as ``bit-forest/1`` JSON.
+
+    Parameters
+    ----------
+    forest : Forest
+        Trees.
+    path : str or path-like
+        The file; an older one is replaced only by a complete one.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    document = as_document(forest)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def as_document(forest: Forest) -> dict[str, Any]:
+    """Return the forest as a dictionary of JSON types.
+
+    Parameters
+    ----------
+    forest : Forest
+        Trees.
+
+    Returns
+    -------
+    dict
+        The fields described above.
+    """
+    latex = forest.latex or forest.feature_names
+    units = forest.units or ("",) * forest.n_features
+    basis = forest.basis
+    document: dict[str, Any] = {
+        "kind": "forest",
+        "format": FORMAT,
+        "version": bit.__version__,
+        "outputs": [list(term) for term in forest.output_terms],
+        "features": [
+            {"name": name, "unit": unit, "latex": label}
+            for name, unit, label in zip(forest.feature_names, units, latex, strict=True)
+        ],
+        "base": forest.base.tolist(),
+        "groups": [{name: getattr(group, name).tolist() for name in _ARRAYS} for group in forest.groups],
+        "basis": None
+        if basis is None
+        else {
+            "param_names": list(basis.param_names),
+            "terms": [list(term) for term in basis.terms],
+            "reference": list(basis.reference),
+        },
+        "cp": None,
+        "config": dict(forest.config),
+        "compare": "lt",
+        "nan": "right",
+    }
+    document["sha256"] = _checksum(document)
+    return document
+
+
+def from_document(document: Any, source: str) -> Forest:
+    """Build a forest from the dictionary of `as_document`.
+
+    Parameters
+    ----------
+    document : dict
+        Parsed JSON.
+    source : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    Forest
+        The trees.
+
+    Raises
+    ------
+    FileFormatError
+        If it is of another kind or a newer schema, or its checksum or structure is wrong.
+    """
+    if not isinstance(document, dict) or document.get("kind") != "forest":
+        raise FileFormatError(f"{source} does not hold a forest; give a file written by model.export.")
+    if document.get("format") != FORMAT:
+        raise FileFormatError(
+            f"{source} has the format {document.get('format')!r}, this version reads {FORMAT!r}; update bit."
+        )
+    if document.get("sha256") != _checksum(document):
+        raise FileFormatError(f"{source}: the checksum does not fit the content; the file was changed or cut.")
+    if document.get("cp") is not None:
+        raise FileFormatError(
+            f"{source} holds a forest with exact parity (block 'cp'), which this version cannot read."
+        )
+    try:
+        basis = document["basis"]
+        forest = Forest(
+            groups=tuple(_group(group) for group in document["groups"]),
+            base=np.array(document["base"], dtype=np.float64),
+            output_terms=tuple(tuple(term) for term in document["outputs"]),
+            basis=None
+            if basis is None
+            else PolynomialBasis(basis["param_names"], reference=basis["reference"], terms=basis["terms"]),
+            feature_names=tuple(feature["name"] for feature in document["features"]),
+            units=tuple(feature["unit"] for feature in document["features"]),
+            latex=tuple(feature["latex"] for feature in document["features"]),
+            config=document["config"],
+        )
+        for group in forest.groups:
+            _check_group(group, forest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{source}: not a valid {FORMAT} file ({type(error).__name__}: {error}).") from None
+    return forest
+
+
+def _group(fields: dict[str, Any]) -> TreeGroup:
+    arrays = {name: np.array(fields[name], dtype=dtype) for name, dtype in _ARRAYS.items()}
+    n_outputs = len(arrays["outputs"])
+    arrays["value"] = arrays["value"].reshape(-1, n_outputs)
+    arrays["sum_w"] = arrays["sum_w"].reshape(-1, 1 + n_outputs)
+    return TreeGroup(**arrays)
+
+
+def _check_group(group: TreeGroup, forest: Forest) -> None:
+    """Refuse trees on which the compiled traversal would run astray."""
+    n_nodes = len(group.feature)
+    for name in ("threshold", "left", "right", "value", "count", "sum_w", "sum_w0_squared", "gain"):
+        if len(getattr(group, name)) != n_nodes:
+            raise ValueError(f"{name} has {len(getattr(group, name))} entries for {n_nodes} nodes")
+    inner = group.feature >= 0
+    nodes = np.arange(n_nodes)[inner]
+    children = np.stack([group.left[inner], group.right[inner]])
+    if (group.feature >= forest.n_features).any() or (children <= nodes).any() or (children >= n_nodes).any():
+        raise ValueError("a node points to a feature or a child that does not exist")
+    if group.tree_offset[0] != 0 or group.tree_offset[-1] != n_nodes or (np.diff(group.tree_offset) < 1).any():
+        raise ValueError("tree_offset does not cover the nodes")
+    if (group.outputs < 0).any() or (group.outputs >= forest.n_outputs).any():
+        raise ValueError("a group names an output that does not exist")
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    content = {name: value for name, value in document.items() if name != "sha256"}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,245 @@
+"""Growth of one tree: which node to split next, which child to scan, when to stop."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from bit.basis import FloatArray
+from bit.kernels.splitting import find_splits
+from bit.trees.shards import IntArray, Quanta, Shards
+
+
+@dataclass(frozen=True)
+class GrowthRules:
+    """When a node may be split.
+
+    Attributes
+    ----------
+    max_depth : int or None
+        Levels of splits; None for no limit.
+    max_leaf_nodes : int or None
+        If given, the leaf with the largest gain is split next until there are so many leaves.
+    min_samples_leaf : int
+        Smallest number of events in a leaf.
+    min_effective_samples : float
+        Smallest effective number (sum w_0)^2 / sum w_0^2 in a leaf.
+    l2 : float
+        Added to the nominal weight of a leaf, in its unit.
+    min_gain : float
+        A split must gain more, in units of the nominal weight times the metric.
+    """
+
+    max_depth: int | None
+    max_leaf_nodes: int | None
+    min_samples_leaf: int
+    min_effective_samples: float
+    l2: float
+    min_gain: float
+
+
+@dataclass
+class Tree:
+    """A grown tree in bin numbers, with the sums of the weights it was fitted to.
+
+    Attributes
+    ----------
+    feature, bins, left, right : list of int
+        Split of every node; feature -1 marks a leaf.
+    sums : list of ndarray of int64
+        Integer sums of every node, see `Quanta`.
+    gain : list of float
+        Information gained by the split, 0 for leaves.
+    quanta : Quanta
+        Scales of the sums.
+    """
+
+    quanta: Quanta
+    feature: list[int] = field(default_factory=list)
+    bins: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    right: list[int] = field(default_factory=list)
+    sums: list[IntArray] = field(default_factory=list)
+    gain: list[float] = field(default_factory=list)
+
+    def add_leaf(self, sums: IntArray) -> int:
+        """Append a leaf.
+
+        Parameters
+        ----------
+        sums : ndarray of int64, shape (n_channels,)
+            Its sums.
+
+        Returns
+        -------
+        int
+            Its number.
+        """
+        for column in (self.feature, self.bins, self.left, self.right):
+            column.append(-1)
+        self.sums.append(sums)
+        self.gain.append(0.0)
+        return len(self.feature) - 1
+
+    def arrays(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Feature, bin, left and right of every node.
+
+        Returns
+        -------
+        tuple of ndarray of int64
+            Four arrays of shape (n_nodes,).
+        """
+        feature, bins, left, right = (
+            np.array(column, dtype=np.int64) for column in (self.feature, self.bins, self.left, self.right)
+        )
+        return feature, bins, left, right
+
+    def leaf_values(self, l2: float) -> FloatArray:
+        """Rotated values U / (S_0 + l2) of the leaves, 0 elsewhere.
+
+        Parameters
+        ----------
+        l2 : float
+            Shrinkage, in units of the nominal weight.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_nodes, n_outputs)
+            Values, without learning rate. A leaf without nominal weight (possible for the root only) has 0.
+        """
+        values = np.zeros((len(self.feature), len(self.quanta.scales) - 1))
+        for node, sums in enumerate(self.sums):
+            if self.feature[node] < 0 and sums[0] > 0:
+                values[node] = self.quanta.outputs(sums) / (self.quanta.nominal(sums) + l2)
+        return values
+
+
+@dataclass
+class _Candidate:
+    """A leaf that may be split: its histogram and its best split."""
+
+    node: int
+    depth: int
+    histogram: npt.NDArray[np.int64]
+    gain: float = 0.0
+    feature: int = -1
+    bins: int = -1
+    left_sums: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+
+class _Grower:
+    def __init__(self, shards: Shards, n_edges: IntArray, rules: GrowthRules, quanta: Quanta) -> None:
+        self.shards, self.n_edges, self.rules, self.quanta = shards, n_edges, rules, quanta
+        self.tree = Tree(quanta)
+
+    def root(self) -> list[_Candidate]:
+        histogram = self.shards.histograms([], [0], self.quanta)[0]
+        sums = histogram[: 256 * self.quanta.n_channels].reshape(256, -1).sum(axis=0)
+        return self.with_splits([_Candidate(self.tree.add_leaf(sums), 0, histogram)])
+
+    def with_splits(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Find the best splits and return the candidates that have one."""
+        if not candidates:
+            return []
+        histograms = np.stack([candidate.histogram for candidate in candidates])
+        ranges = self.shards.threads.ranges(len(self.n_edges))
+        gains = np.zeros((len(ranges), len(candidates)))
+        splits = np.full((len(ranges), len(candidates), 2), -1, dtype=np.int64)
+        left = np.zeros((len(ranges), len(candidates), self.quanta.n_channels), dtype=np.int64)
+        self.shards.threads.map(
+            lambda bounds, out_gains, out_splits, out_left: find_splits(
+                histograms,
+                bounds[0],
+                bounds[1],
+                self.n_edges,
+                self.quanta.scales,
+                self.quanta.square_scale,
+                self.quanta.count_bits,
+                self.quanta.quantum,
+                self.rules.min_samples_leaf,
+                float(self.rules.min_effective_samples),
+                self.rules.l2,
+                self.rules.min_gain,
+                out_gains,
+                out_splits,
+                out_left,
+            ),
+            ranges,
+            gains,
+            splits,
+            left,
+        )
+        best = gains.argmax(axis=0)  # the first of equal gains: the lowest feature, for any number of threads
+        for i, candidate in enumerate(candidates):
+            candidate.gain = float(gains[best[i], i])
+            candidate.feature, candidate.bins = (int(number) for number in splits[best[i], i])
+            candidate.left_sums = left[best[i], i].copy()
+        return [candidate for candidate in candidates if candidate.feature >= 0]
+
+    def split(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Split leaves and return their children that may be split further."""
+        tree, quanta = self.tree, self.quanta
+        divided, scanned, plans = [], [], []
+        for parent in candidates:
+            node = parent.node
+            left_sums, right_sums = parent.left_sums, tree.sums[node] - parent.left_sums
+            left, right = tree.add_leaf(left_sums), tree.add_leaf(right_sums)
+            tree.feature[node], tree.bins[node], tree.gain[node] = parent.feature, parent.bins, parent.gain
+            tree.left[node], tree.right[node] = left, right
+            counts = quanta.count(left_sums), quanta.count(right_sums)
+            if self.rules.max_depth is not None and parent.depth + 1 >= self.rules.max_depth:
+                continue
+            if max(counts) < 2 * self.rules.min_samples_leaf:
+                continue
+            small, large = (left, right) if counts[0] <= counts[1] else (right, left)
+            divided.append((node, parent.feature, parent.bins, left, right))
+            scanned.append(small)
+            plans.append((parent, small, large))
+        if not plans:
+            return []
+        histograms = self.shards.histograms(divided, scanned, quanta)
+        children = []
+        for (parent, small, large), histogram in zip(plans, histograms, strict=True):
+            parent.histogram -= histogram  # what is not in the small child is in the large one
+            for node, sums in sorted([(small, histogram), (large, parent.histogram)], key=lambda pair: pair[0]):
+                if quanta.count(tree.sums[node]) >= 2 * self.rules.min_samples_leaf:
+                    children.append(_Candidate(node, parent.depth + 1, sums))
+        return self.with_splits(children)
+
+
+def grow_tree(shards: Shards, n_edges: IntArray, rules: GrowthRules, quanta: Quanta) -> Tree:
+    """Grow one tree on the events that were planted in node 0.
+
+    Parameters
+    ----------
+    shards : Shards
+        Events with pseudo-residuals.
+    n_edges : ndarray of int64, shape (n_features,)
+        Number of thresholds of each feature.
+    rules : GrowthRules
+        When to stop.
+    quanta : Quanta
+        Integer scales, from ``shards.plant``.
+
+    Returns
+    -------
+    Tree
+        Nodes in order of creation: level by level, or by decreasing gain if `max_leaf_nodes` is given.
+    """
+    grower = _Grower(shards, n_edges, rules, quanta)
+    frontier = grower.root()
+    if rules.max_leaf_nodes is None:
+        while frontier:
+            frontier = grower.split(frontier)
+        return grower.tree
+    heap = [(-candidate.gain, candidate.node, candidate) for candidate in frontier]
+    for _ in range(rules.max_leaf_nodes - 1):
+        if not heap:
+            break
+        *_, best = heapq.heappop(heap)
+        for child in grower.split([best]):
+            heapq.heappush(heap, (-child.gain, child.node, child))
+    return grower.tree
