@@ -89,47 +89,42 @@ def _edges_of(
     column: npt.NDArray[np.floating], max_bins: int, event_weights: FloatArray | None
 ) -> npt.NDArray[np.float32]:
     values = np.array(column, dtype=FEATURE)
-    if event_weights is None:
-        values.sort()  # NaN last
-        n_valid = len(values) - int(np.isnan(values).sum())
-        n_nan, values = len(values) - n_valid, values[:n_valid]
-        cumulative = None
-    else:
-        order = np.argsort(values, kind="stable")
-        values = values[order]
-        n_valid = len(values) - int(np.isnan(values).sum())
-        n_nan, values = len(values) - n_valid, values[:n_valid]
-        scale = quantisation_scale(float(event_weights.max()), len(event_weights))
-        cumulative = np.cumsum(np.rint(event_weights[order[:n_valid]] * scale).astype(np.int64))
+    order = None if event_weights is None else np.argsort(values, kind="stable")
+    values = np.sort(values) if order is None else values[order]
+    n_valid = len(values) - int(np.isnan(values).sum())  # NaN is sorted to the end
+    has_nan, values = n_valid < len(values), values[:n_valid]
     if n_valid == 0:
         return np.empty(0, dtype=FEATURE)
-    is_new = np.concatenate([[False], values[1:] != values[:-1]])
-    starts = np.flatnonzero(is_new)  # first place of each value but the lowest
+    # Thresholds may stand below every value but the lowest.
+    starts = 1 + np.flatnonzero(values[1:] != values[:-1])
     if len(starts) >= max_bins:
-        starts = _quantile_starts(starts, n_valid, max_bins, cumulative)
-    edges = _between(values[starts - 1], values[starts]) if len(starts) else np.empty(0, dtype=FEATURE)
-    if n_nan:
-        # One more threshold above all finite values lets a split part NaN (and +inf) from the rest.
-        finite = values[np.isfinite(values)]
-        top = np.nextafter(finite[-1], FEATURE(np.inf)) if len(finite) else FEATURE(0)
-        if np.isfinite(top) and (not len(edges) or top > edges[-1]):
-            edges = np.append(edges[: max_bins - 2], top)
-    return edges
+        weight_below, total = starts, n_valid
+        if order is not None and event_weights is not None:
+            scale = quantisation_scale(float(event_weights.max()), len(event_weights))
+            cumulative = np.cumsum(np.rint(event_weights[order[:n_valid]] * scale).astype(np.int64))
+            weight_below, total = cumulative[starts - 1], int(cumulative[-1])
+        # Rounded up in Python integers, since 62-bit sums times bin numbers leave 64 bits.
+        targets = np.array([-(-step * total // max_bins) for step in range(1, max_bins)])
+        chosen = np.unique(np.searchsorted(weight_below, targets))
+        starts = starts[chosen[chosen < len(starts)]]
+    edges = _between(values[starts - 1], values[starts])
+    return _with_room_for_nan(edges, values, max_bins) if has_nan else edges
 
 
-def _quantile_starts(
-    starts: npt.NDArray[np.int64], n_valid: int, max_bins: int, cumulative: npt.NDArray[np.int64] | None
-) -> npt.NDArray[np.int64]:
-    """Places nearest above the quantiles 1/max_bins, 2/max_bins, ... at which a new value begins."""
-    steps = np.arange(1, max_bins)
-    if cumulative is None:
-        places = steps * n_valid // max_bins
-    else:
-        # Python integers: the product of a 62-bit sum and a bin number leaves 64 bits.
-        targets = [int(step) * int(cumulative[-1]) // max_bins for step in steps]
-        places = np.searchsorted(cumulative, np.array(targets), side="right")
-    chosen = np.unique(np.searchsorted(starts, places))
-    return starts[chosen[chosen < len(starts)]]
+def _with_room_for_nan(
+    edges: npt.NDArray[np.float32], values: npt.NDArray[np.float32], max_bins: int
+) -> npt.NDArray[np.float32]:
+    """Add a threshold above all finite values, so that a split can part NaN (and +inf) from the rest."""
+    finite = values[np.isfinite(values)]
+    top = _next_after(finite[-1:]) if len(finite) else np.zeros(1, dtype=FEATURE)
+    if not np.isfinite(top[0]) or (len(edges) and top[0] <= edges[-1]):
+        return edges
+    return np.append(edges[: max_bins - 2], top)
+
+
+def _next_after(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        return np.nextafter(values, FEATURE(np.inf))
 
 
 def _between(low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -140,5 +135,5 @@ def _between(low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> npt
     threshold = np.where(fits, middle, high)
     # Below +inf only the next number above `low` is finite; it is +inf itself above the largest float32,
     # and then nothing can part the two: such an edge is dropped.
-    threshold = np.where(np.isfinite(threshold), threshold, np.nextafter(low, FEATURE(np.inf)))
+    threshold = np.where(np.isfinite(threshold), threshold, _next_after(low))
     return threshold[np.isfinite(threshold)]

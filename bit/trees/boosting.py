@@ -197,7 +197,7 @@ class _Booster:
         self.validation_loss: list[float] = []
 
     def _pilot_spread(self, live: npt.NDArray[np.bool_]) -> FloatArray:
-        """s_a with s_a^2 = sum over the leaves of one pilot tree of S_a^2 / S_0."""
+        """s_a with s_a^2 = sum over the leaves of one pilot tree of S_a^2 / S_0, per unit of nominal weight."""
         # The pilot itself needs a scale: the mean absolute residual, which exists for any sign of w_0.
         scale = self.shards.mean_absolute_residuals()
         rough = Metric.from_spread(np.where(live, scale, 0.0))
@@ -208,7 +208,7 @@ class _Booster:
         for node, sums in enumerate(tree.sums):
             if tree.feature[node] < 0 and sums[0] > 0:
                 information += tree.quanta.outputs(sums) ** 2 / tree.quanta.nominal(sums)
-        return np.sqrt(information) @ rough.inverse
+        return np.sqrt(information / self.nominal) @ rough.inverse
 
     def watch(self, validation: Sample) -> None:
         """Follow the loss of events that are not trained on."""
