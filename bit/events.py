@@ -149,7 +149,7 @@ class EventTable:
         ndarray of float64, shape (n_events,)
             Weights in fb.
         """
-        return self.weights @ self._one_point(self.basis.monomials(theta))
+        return self.weights @ self.basis.monomials(self._one_point(theta))
 
     def joint_ratio(self) -> FloatArray:
         """Joint ratios w_k / w_0 of all terms but the nominal one: the truth that trees regress.
@@ -188,17 +188,17 @@ class EventTable:
             If an event has w(theta) = 0.
         """
         weight = self._nonzero(self.at(theta), "w(theta)")
-        slope = self.weights @ self._one_point(self.basis.gradient(theta)).T
+        slope = self.weights @ self.basis.gradient(self._one_point(theta)).T
         score = slope / weight[:, np.newaxis]
         if mean_subtracted:
             score -= slope.sum(axis=0) / weight.sum()
         return score
 
-    @staticmethod
-    def _one_point(values: FloatArray) -> FloatArray:
-        if values.ndim > 2 or (values.ndim == 2 and values.shape[0] == 0):
-            raise InputError(f"one point theta is needed, not an array of shape {values.shape[:-1]}.")
-        return values
+    def _one_point(self, theta: ThetaLike) -> FloatArray:
+        point = self.basis.as_theta(theta)
+        if point.ndim != 1:
+            raise InputError(f"one point theta is needed, not an array of shape {point.shape}.")
+        return point
 
     @staticmethod
     def _nonzero(weight: FloatArray, name: str) -> FloatArray:
@@ -236,6 +236,8 @@ class EventTable:
             The chosen events, in the order asked for.
         """
         picked = rows if isinstance(rows, slice) else np.asarray(rows)
+        if isinstance(picked, np.ndarray) and picked.dtype == bool and picked.shape != (self.n_events,):
+            raise InputError(f"the mask has shape {picked.shape}, expected ({self.n_events},).")
         if isinstance(picked, np.ndarray) and picked.size == 0:
             raise InputError("no events were chosen: a table needs at least one.")
         return self._replace(
@@ -415,11 +417,11 @@ def as_features(values: npt.ArrayLike) -> npt.NDArray[np.floating]:
     try:
         array = np.asarray(values)
         if array.dtype not in (np.float32, np.float64):
-            array = array.astype(np.float64)
+            array = array.astype(np.float64, casting="unsafe" if array.dtype == object else "same_kind")
     except (TypeError, ValueError):
-        raise InputError("features must be numbers: found other types; encode or drop those columns.") from None
-    if array.ndim != 2:
-        raise InputError(f"features have shape {array.shape}, expected (n_events, n_features).")
+        raise InputError("features must be real numbers: found other types; encode or drop those columns.") from None
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise InputError(f"features have shape {array.shape}, expected (n_events, n_features), at least one feature.")
     if array.dtype == np.float64:
         beyond = (np.abs(array) > _FLOAT32_MAX) & np.isfinite(array)
         if beyond.any():

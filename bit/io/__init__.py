@@ -1,0 +1,1 @@
+"""Reading and writing of events: ROOT (TTree and RNTuple), LHE, npz."""
