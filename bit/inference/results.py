@@ -1,0 +1,278 @@
+"""What inference returns: frozen, with a readable repr and `to_dict` for JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+
+from bit.basis import FloatArray
+from bit.errors import InputError, near_match
+
+Order: TypeAlias = Literal["linear", "quadratic"]
+Others: TypeAlias = Literal["zero", "profiled"]
+
+
+class _Result:
+    """Common part: a dictionary of the fields with a kind, arrays read-only."""
+
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                frozen = value.copy()
+                frozen.flags.writeable = False
+                object.__setattr__(self, item.name, frozen)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as JSON types.
+
+        Returns
+        -------
+        dict
+            ``kind`` and one entry per field; arrays are lists, infinite and NaN numbers are None.
+        """
+        return {"kind": self.kind} | {item.name: _plain(getattr(self, item.name)) for item in fields(self)}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitResult(_Result):
+    """Minimum of a likelihood.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Coefficients.
+    values, errors : ndarray of float64, shape (n_params,)
+        Absolute c/Lambda^2 in TeV^-2, and the roots of the diagonal of `covariance`.
+    covariance : ndarray of float64, shape (n_params, n_params)
+        Inverse of half the matrix of second derivatives of -2 ln L; 0 for fixed coefficients.
+    fixed : tuple of str
+        Coefficients that were not fitted.
+    twice_nll : float
+        -2 ln L there, 0 for a perfect description of the data.
+    valid : bool
+        Whether the minimiser converged.
+    """
+
+    kind: ClassVar[str] = "bit-fit/1"
+    names: tuple[str, ...]
+    values: FloatArray
+    errors: FloatArray
+    covariance: FloatArray
+    fixed: tuple[str, ...]
+    twice_nll: float
+    valid: bool
+
+    def __repr__(self) -> str:
+        """Return one line per coefficient."""
+        lines = [f"FitResult(twice_nll={self.twice_nll:.4g}, valid={self.valid})"]
+        for name, value, error in zip(self.names, self.values, self.errors, strict=True):
+            spread = "fixed" if name in self.fixed else f"+- {error:.4g}"
+            lines.append(f"  {name:<10} {value:>11.4g} {spread}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interval(_Result):
+    """Confidence interval of one coefficient.
+
+    Attributes
+    ----------
+    name : str
+        The coefficient.
+    lower, upper : float
+        Outermost ends, absolute c/Lambda^2 in TeV^-2; infinite where the data do not bound it.
+    best : float
+        Where -2 ln L is smallest.
+    pieces : tuple of (float, float)
+        The allowed set; more than one piece where a second minimum is allowed and values between are not.
+    cl : float
+        Confidence level.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    order : {"linear", "quadratic"}
+        Order of the yields in the coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-interval/1"
+    name: str
+    lower: float
+    upper: float
+    best: float
+    pieces: tuple[tuple[float, float], ...]
+    cl: float
+    others: Others
+    order: Order
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether values between `lower` and `upper` are excluded."""
+        return len(self.pieces) > 1
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        allowed = " or ".join(f"[{low:.4g}, {high:.4g}]" for low, high in self.pieces)
+        return f"Interval({self.name} in {allowed} at {100 * self.cl:g} % CL, others {self.others}, {self.order})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LimitResult(_Result):
+    """Confidence intervals, one per coefficient; ``result["cHWtil"]`` gives one of them.
+
+    Attributes
+    ----------
+    intervals : tuple of Interval
+        In the order asked for.
+    cl : float
+        Confidence level.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    order : {"linear", "quadratic"}
+        Order of the yields in the coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-limits/1"
+    intervals: tuple[Interval, ...]
+    cl: float
+    others: Others
+    order: Order
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Coefficients, in the order of `intervals`."""
+        return tuple(interval.name for interval in self.intervals)
+
+    def __getitem__(self, name: str) -> Interval:
+        """Return the interval of one coefficient."""
+        if name not in self.names:
+            raise InputError(f"no limit on {name!r}: {near_match(name, self.names)}")
+        return self.intervals[self.names.index(name)]
+
+    def __repr__(self) -> str:
+        """Return one line per coefficient."""
+        lines = [f"LimitResult({100 * self.cl:g} % CL, others {self.others}, {self.order} order, TeV^-2)"]
+        for interval in self.intervals:
+            allowed = " or ".join(f"[{low:>9.4g}, {high:>9.4g}]" for low, high in interval.pieces)
+            lines.append(f"  {interval.name:<10} {allowed}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScanResult(_Result):
+    """-2 ln L along one coefficient, above its minimum along that line.
+
+    Attributes
+    ----------
+    name : str
+        The coefficient.
+    names : tuple of str
+        All coefficients.
+    values : ndarray of float64, shape (n_points,)
+        Points, absolute c/Lambda^2 in TeV^-2.
+    twice_nll : ndarray of float64, shape (n_points,)
+        -2 ln L minus its smallest value.
+    thetas : ndarray of float64, shape (n_points, n_params)
+        All coefficients at each point.
+    best : float
+        Where the smallest value lies; it need not be one of the points.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    order : {"linear", "quadratic"}
+        Order of the yields in the coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-scan/1"
+    name: str
+    names: tuple[str, ...]
+    values: FloatArray
+    twice_nll: FloatArray
+    thetas: FloatArray
+    best: float
+    others: Others
+    order: Order
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return (
+            f"ScanResult({self.name} at {len(self.values)} points from {self.values.min():.4g} to "
+            f"{self.values.max():.4g}, best {self.best:.4g}, others {self.others}, {self.order})"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Information(_Result):
+    """Fisher information of a Poisson measurement.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Coefficients.
+    matrix : ndarray of float64, shape (n_params, n_params)
+        I_ab in TeV^4: half the expected second derivatives of -2 ln L.
+    theta : ndarray of float64, shape (n_params,)
+        Where, absolute c/Lambda^2 in TeV^-2.
+    rate : bool
+        Whether the total number of events counts; False: the shape alone.
+    """
+
+    kind: ClassVar[str] = "bit-information/1"
+    names: tuple[str, ...]
+    matrix: FloatArray
+    theta: FloatArray
+    rate: bool
+
+    @property
+    def covariance(self) -> FloatArray:
+        """Inverse of the matrix: the best covariance of unbiased estimators (Cramer-Rao).
+
+        Raises
+        ------
+        InputError
+            If some combination of coefficients has no information.
+        """
+        scale = np.sqrt(np.where(np.diag(self.matrix) > 0, np.diag(self.matrix), 1.0))
+        scaled = self.matrix / np.outer(scale, scale)
+        if np.linalg.eigvalsh(scaled)[0] <= len(scale) * np.finfo(np.float64).eps:
+            raise InputError(
+                f"the information on {list(self.names)} is singular: some combination of them is not measured; "
+                "use more bins, another observable, or fewer coefficients."
+            )
+        inverse: FloatArray = np.linalg.inv(scaled) / np.outer(scale, scale)
+        return inverse
+
+    @property
+    def errors(self) -> FloatArray:
+        """Roots of the diagonal of `covariance`, all coefficients free, in TeV^-2."""
+        return np.sqrt(np.diag(self.covariance))
+
+    def __getitem__(self, name: str) -> float:
+        """Return the information on one coefficient, the others known."""
+        if name not in self.names:
+            raise InputError(f"no coefficient {name!r}: {near_match(name, self.names)}")
+        at = self.names.index(name)
+        return float(self.matrix[at, at])
+
+    def __repr__(self) -> str:
+        """Return the matrix with names."""
+        lines = [f"Information({'rate and shape' if self.rate else 'shape only'}, TeV^4)"]
+        lines.append(" " * 12 + " ".join(f"{name:>11}" for name in self.names))
+        for name, row in zip(self.names, self.matrix, strict=True):
+            lines.append(f"  {name:<10}" + " ".join(f"{value:>11.4g}" for value in row))
+        return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    """JSON counterpart of a field."""
+    if isinstance(value, _Result):
+        return value.to_dict()
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
