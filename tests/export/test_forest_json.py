@@ -1,0 +1,108 @@
+import json
+
+import numpy as np
+import pytest
+
+import bit
+from bit.errors import FileFormatError, InputError
+
+
+@pytest.fixture
+def model(rng):
+    features = rng.normal(size=(500, 2))
+    nominal = rng.exponential(size=500)
+    weights = np.column_stack([nominal, nominal * features[:, 0], nominal * features[:, 1] ** 2])
+    basis = bit.PolynomialBasis(["cHW"], reference=[0.1])
+    table = bit.EventTable(features, weights, basis, feature_names=["pt", "phi"], units=["GeV", ""])
+    return bit.BIT(n_estimators=5).fit(table)
+
+
+def written(model, tmp_path):
+    path = tmp_path / "model.json"
+    model.export(path)
+    return path
+
+
+def test_round_trip_is_exact(model, tmp_path, rng):
+    forest = bit.load(written(model, tmp_path))
+    probe = np.vstack([rng.normal(size=(1000, 2)), [[np.nan, np.inf], [-np.inf, -0.0]]])
+    np.testing.assert_array_equal(forest.predict(probe), model.predict(probe))
+    assert forest.basis == model.basis_
+    assert forest.output_terms == model.output_terms_
+    assert forest.feature_names == ("pt", "phi")
+    assert forest.units == ("GeV", "")
+    assert forest.config["parameters"]["n_estimators"] == 5
+    assert forest.config["bit_version"] == bit.__version__
+    np.testing.assert_array_equal(forest.feature_importances(), model.feature_importances_)
+    for name in ("count", "sum_w", "sum_w0_squared"):
+        np.testing.assert_array_equal(getattr(forest.groups[0], name), getattr(model.forest_.groups[0], name))
+
+
+def test_contract_fields(model, tmp_path):
+    document = json.loads(written(model, tmp_path).read_text())
+    assert document["kind"] == "forest"
+    assert document["format"] == "bit-forest/1"
+    [group] = document["groups"]
+    n_nodes = len(group["feature"])
+    for name in ("threshold", "left", "right", "value", "count", "sum_w", "sum_w0_squared"):
+        assert len(group[name]) == n_nodes
+    assert group["tree_offset"][-1] == n_nodes
+    assert len(group["sum_w"][0]) == 3
+    assert len(document["base"]) == len(document["outputs"]) == len(group["value"][0]) == 2
+    assert all(np.float32(t) == t for t in group["threshold"])
+    assert document["features"][0] == {"name": "pt", "unit": "GeV", "latex": "pt"}
+
+
+def test_old_file_stays_if_writing_fails(model, tmp_path):
+    path = written(model, tmp_path)
+    before = path.read_bytes()
+    model.forest_.base[0] = np.nan
+    with pytest.raises(ValueError, match="Out of range float"):
+        model.export(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["base"].__setitem__(0, 1.0), "checksum does not fit"),
+        (lambda d: d.__setitem__("format", "bit-forest/9"), "this version reads 'bit-forest/1'; update bit"),
+        (lambda d: d.__setitem__("kind", "network"), "holds the kind 'network'"),
+    ],
+)
+def test_changed_files_are_refused(model, tmp_path, change, message):
+    path = written(model, tmp_path)
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileFormatError, match=message):
+        bit.load(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "position", "value"),
+    [("left", 0, 10_000), ("right", 0, 0), ("feature", 0, 9), ("tree_offset", -1, 3), ("outputs", 0, 5)],
+)
+def test_trees_that_lead_astray_are_refused(model, tmp_path, field, position, value):
+    from bit.trees.forest_json import _checksum
+
+    path = written(model, tmp_path)
+    document = json.loads(path.read_text())
+    document["groups"][0][field][position] = value
+    document["sha256"] = _checksum(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileFormatError, match="not a valid bit-forest/1 file"):
+        bit.load(path)
+
+
+def test_files_that_are_no_models(tmp_path):
+    path = tmp_path / "model.json"
+    path.write_text("hello")
+    with pytest.raises(FileFormatError, match="is not JSON"):
+        bit.load(path)
+    path.write_text("[1, 2]")
+    with pytest.raises(FileFormatError, match="holds the kind None"):
+        bit.load(path)
+    with pytest.raises(InputError, match=r"did you mean 'model.json'\?"):
+        bit.load(tmp_path / "modle.json")

@@ -1,0 +1,283 @@
+"""The estimator: inputs, outputs, errors."""
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference.kernels import predict_forest
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import bit
+from bit.errors import InputError
+from bit.kernels.traversal import predict_trees
+
+
+def make_table(rng, n=800, *, with_nan=False):
+    features = rng.normal(size=(n, 3))
+    if with_nan:
+        features[rng.random((n, 3)) < 0.1] = np.nan
+    nominal = rng.exponential(size=n)
+    a, b = np.nan_to_num(features[:, 0]), np.nan_to_num(features[:, 1]) ** 2
+    columns = [nominal, nominal * a, nominal * b, nominal * a * a * 0.6, nominal * a * b, nominal * b * b * 0.6]
+    basis = bit.PolynomialBasis(["a", "b"], reference=[0.5, -1.0])
+    return bit.EventTable(features, np.column_stack(columns), basis, feature_names=["x", "y", "z"])
+
+
+@pytest.fixture
+def table(rng):
+    return make_table(rng)
+
+
+@pytest.fixture
+def model(table):
+    return bit.BIT(n_estimators=8).fit(table)
+
+
+# ---------------------------------------------------------------------- outputs
+def test_predictions_are_those_of_the_slow_twin(rng):
+    table = make_table(rng, with_nan=True)
+    model = bit.BIT(n_estimators=5, min_samples_leaf=5).fit(table)
+    probe = np.vstack([table.features[:100], [[np.inf, -np.inf, np.nan]], np.zeros((1, 3))])
+    [group] = model.forest_.groups
+    inner = np.flatnonzero(group.feature >= 0)[:40]
+    for shift in (-np.inf, 0, np.inf):  # at each threshold and one float32 on either side of it
+        at = np.zeros((len(inner), 3), dtype=np.float32)
+        edge = group.threshold[inner]
+        at[np.arange(len(inner)), group.feature[inner]] = edge if shift == 0 else np.nextafter(edge, np.float32(shift))
+        probe = np.vstack([probe, at])
+    np.testing.assert_array_equal(model.predict(probe), predict_forest(model.forest_, probe))
+
+
+def test_value_just_below_a_threshold_is_compared_in_float32(model):
+    [group] = model.forest_.groups
+    node = int(np.flatnonzero(group.feature >= 0)[0])
+    probe = np.zeros((1, 3))
+    probe[0, group.feature[node]] = np.nextafter(np.float64(group.threshold[node]), -np.inf)
+    assert probe.astype(np.float32)[0, group.feature[node]] == group.threshold[node]
+    np.testing.assert_array_equal(model.predict(probe), predict_forest(model.forest_, probe))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3, -1])
+def test_prediction_does_not_depend_on_threads(model, table, n_jobs):
+    expected = model.predict(table)
+    np.testing.assert_array_equal(model.set_params(n_jobs=n_jobs).predict(table), expected)
+
+
+def test_shapes_follow_the_input(table, rng):
+    assert bit.BIT(n_estimators=2).fit(table).predict(table).shape == (800, 5)
+    assert bit.BIT(n_estimators=2, terms=["b"]).fit(table).predict(table).shape == (800, 1)
+    features = rng.normal(size=(200, 2))
+    assert bit.BIT(n_estimators=2).fit(features, features[:, 0]).predict(features).shape == (200,)
+    assert bit.BIT(n_estimators=2).fit(features, features).predict(features).shape == (200, 2)
+    assert bit.BIT(n_estimators=2).fit(features, features[:, :1]).predict(features).shape == (200, 1)
+
+
+def test_arrays_and_table_give_the_same_forest(table):
+    arrays = bit.BIT(n_estimators=4).fit(
+        table.features, table.joint_ratio(), sample_weight=table.weights[:, 0], basis=table.basis
+    )
+    from_table = bit.BIT(n_estimators=4).fit(table)
+    assert arrays.output_terms_ == from_table.output_terms_ == table.basis.terms[1:]
+    # w_k / w_0 * w_0 differs from w_k by rounding.
+    np.testing.assert_allclose(arrays.predict(table), from_table.predict(table), rtol=1e-9, atol=1e-12)
+
+
+def test_chosen_terms(table):
+    model = bit.BIT(n_estimators=3, terms=[("b", "a"), "a"]).fit(table)
+    assert model.output_terms_ == (("a",), ("a", "b"))
+    single = bit.BIT(n_estimators=3, terms=["a"]).fit(table)
+    assert single.output_terms_ == (("a",),)
+
+
+def test_staged_predictions_end_at_the_prediction(model, table):
+    stages = list(model.staged_predict(table))
+    assert len(stages) == model.n_iter_ == 8
+    np.testing.assert_array_equal(stages[-1], model.predict(table))
+    np.testing.assert_array_equal(stages[2], model.forest_.first(3).predict(table.features))
+
+
+def test_ratio_and_score_are_the_polynomial_and_its_slope(model, table):
+    theta = np.array([0.6, -0.9])
+    ratio = model.predict_ratio(table, theta)
+    prediction = model.predict(table)
+    d = theta - [0.5, -1.0]
+    phi = [d[0], d[1], d[0] ** 2 / 2, d[0] * d[1], d[1] ** 2 / 2]
+    np.testing.assert_allclose(ratio, 1 + prediction @ phi, rtol=1e-13)
+    step = 1e-6
+    for a in range(2):
+        shift = step * np.eye(2)[a]
+        numerical = (model.predict_ratio(table, theta + shift) - model.predict_ratio(table, theta - shift)) / (2 * step)
+        # Central differences of a quadratic are exact up to rounding / step.
+        np.testing.assert_allclose(model.predict_score(table, theta)[:, a] * ratio, numerical, atol=1e-8)
+    np.testing.assert_array_equal(model.predict_score(table, table.basis.reference), prediction[:, :2])
+    np.testing.assert_array_equal(model.predict_ratio(table, {"a": 0.6, "b": -0.9}), ratio)
+
+
+def test_observables(model, table):
+    np.testing.assert_array_equal(model.observable("b")(table), model.predict(table)[:, 1])
+    theta = [0.55, -1.0]
+    np.testing.assert_array_equal(model.observable("a", theta=theta)(table), model.predict_score(table, theta)[:, 0])
+
+
+def test_importance_finds_the_features_that_matter(model):
+    importance = model.feature_importances_
+    assert importance.sum() == pytest.approx(1.0)
+    assert importance[2] < 0.02 < min(importance[:2])
+
+
+def test_columns_are_taken_by_name(model, table):
+    order = [2, 0, 1]
+    frame = pd.DataFrame(table.features[:, order], columns=["z", "x", "y"])
+    np.testing.assert_array_equal(model.predict(frame), model.predict(table))
+    with pytest.raises(InputError, match="feature 'y' of the training is missing"):
+        model.predict(frame.drop(columns="y"))
+
+
+# ---------------------------------------------------------------------- scikit-learn
+def test_works_in_scikit_learn(rng):
+    features = rng.normal(size=(300, 2))
+    target = features[:, 0] + 0.1 * rng.normal(size=300)
+    model = bit.BIT(n_estimators=20, min_samples_leaf=5)
+    pipeline = make_pipeline(StandardScaler(), clone(model)).fit(features, target)
+    assert pipeline.score(features, target) > 0.9
+    assert cross_val_predict(model, features, target, cv=3).shape == (300,)
+
+
+def test_pickle_copy_and_read_only_input(table):
+    features, weights = table.features.copy(), table.weights.copy()
+    features.flags.writeable = weights.flags.writeable = False
+    frozen = bit.EventTable(features, weights, table.basis, feature_names=table.feature_names)
+    model = bit.BIT(n_estimators=3).fit(frozen)
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(twin.predict(frozen), model.predict(table))
+
+
+def test_inputs_are_not_modified(table):
+    features, weights = table.features.copy(), table.weights.copy()
+    points = np.array([[1.0, 0], [0, 1], [1, 1], [2, 0], [0, 2]])
+    model = bit.BIT(n_estimators=2, base_points=points).fit(table)
+    model.predict(table)
+    np.testing.assert_array_equal(table.features, features)
+    np.testing.assert_array_equal(table.weights, weights)
+
+
+def test_learning_rate_auto(table):
+    auto = bit.BIT(n_estimators=10, learning_rate="auto").fit(table)
+    by_hand = bit.BIT(n_estimators=10, learning_rate=1 - 0.02**0.1).fit(table)
+    np.testing.assert_array_equal(auto.predict(table), by_hand.predict(table))
+
+
+def test_feature_layouts_do_not_matter(table):
+    fortran = bit.EventTable(
+        np.asfortranarray(table.features), table.weights, table.basis, feature_names=table.feature_names
+    )
+    wide = np.repeat(table.features, 2, axis=1)
+    strided = bit.EventTable(wide[:, ::2], table.weights, table.basis, feature_names=table.feature_names)
+    expected = bit.BIT(n_estimators=3).fit(table).predict(table)
+    for other in (fortran, strided):
+        np.testing.assert_array_equal(bit.BIT(n_estimators=3).fit(other).predict(other), expected)
+
+
+def test_each_kernel_compiles_one_signature(model, table):
+    model.predict(table.features.astype(np.float32))
+    assert len(predict_trees.signatures) == 1
+
+
+# ---------------------------------------------------------------------- bad input
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        ("n_estimators", 0, "n_estimators=0: a positive integer"),
+        ("learning_rate", 1.5, r"learning_rate=1.5: a number in \(0, 1\] or 'auto'"),
+        ("learning_rate", "fast", "learning_rate='fast'"),
+        ("max_depth", 0, "max_depth=0"),
+        ("max_depth", None, "None needs max_leaf_nodes"),
+        ("max_leaf_nodes", 1, "max_leaf_nodes=1"),
+        ("min_samples_leaf", 0.5, "min_samples_leaf=0.5"),
+        ("min_effective_samples", -1, "min_effective_samples=-1"),
+        ("max_bins", 256, "max_bins=256: an integer from 2 to 255"),
+        ("bin_weights", "loss", "bin_weights='loss'"),
+        ("init", "zero", "init='zero'"),
+        ("l2", -0.1, "l2=-0.1"),
+        ("min_gain", float("nan"), "min_gain=nan"),
+        ("validation_fraction", 1.0, "validation_fraction=1.0"),
+        ("subsample", 0.0, "subsample=0.0"),
+        ("n_jobs", 0, "n_jobs=0"),
+        ("terms", ["c"], "unknown coefficient 'c'"),
+        ("terms", [()], "at least one term besides the nominal"),
+        ("base_points", [[1.0, 0.0]], "1 points resolve only 1 of the 5 trained terms"),
+        ("base_points", [[1.0, 0.0, 2.0]], "2 coefficients"),
+    ],
+)
+def test_parameters_out_of_range(table, parameter, value, message):
+    with pytest.raises(InputError, match=message):
+        bit.BIT(**{parameter: value}).fit(table)
+
+
+def test_bad_arrays(table, rng):
+    features = rng.normal(size=(20, 2))
+    target = features[:, 0].copy()
+    model = bit.BIT(n_estimators=2)
+    for kwargs, message in [
+        ({"X": features}, "y is missing"),
+        ({"X": features[:, 0], "y": target}, "expected \\(n_events, n_features\\)"),
+        ({"X": features, "y": target[:-1]}, "y has shape"),
+        ({"X": features, "y": np.where(target > 0, np.nan, target)}, "NaN or infinite ratios"),
+        ({"X": features, "y": target, "sample_weight": np.ones(3)}, "sample_weight has shape"),
+        ({"X": features, "y": target, "sample_weight": np.arange(20.0)}, "1 events have sample_weight w_0 = 0"),
+        ({"X": features, "y": target, "sample_weight": -np.ones(20)}, "sum to -20"),
+        ({"X": features, "y": target, "basis": bit.PolynomialBasis(["a", "b"])}, "y has 1 columns, but basis has 5"),
+        ({"X": np.full((20, 2), 1e39), "y": target}, "beyond float32"),
+        ({"X": np.full((20, 2), "a"), "y": target}, "must be real numbers"),
+        ({"X": table, "y": target}, "y= does not go with an EventTable"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            model.fit(**kwargs)
+
+
+def test_nominal_weights_all_zero(table):
+    weights = table.weights.copy()
+    weights[:, 0] = 0
+    empty = bit.EventTable(table.features, weights, table.basis, feature_names=table.feature_names)
+    with pytest.raises(InputError, match="all nominal weights w_0 are 0"):
+        bit.BIT().fit(empty)
+
+
+def test_models_without_a_polynomial_have_no_ratio(rng):
+    features = rng.normal(size=(200, 2))
+    model = bit.BIT(n_estimators=2).fit(features, features[:, 0])
+    for call in (model.predict_ratio, model.predict_score):
+        with pytest.raises(InputError, match="trained on arrays without basis="):
+            call(features, [0.1])
+
+
+def test_negative_ratio_has_no_score(table):
+    model = bit.BIT(n_estimators=8, terms=["a"]).fit(table)  # 1 + theta R_a alone is not positive
+    with pytest.raises(InputError, match=r"not positive for \d+ of 800 events"):
+        model.predict_score(table, [-3.0, -1.2])
+
+
+def test_wrong_number_of_features(model, rng):
+    with pytest.raises(InputError, match="X has 2 features, but BoostedInformationTree is expecting 3"):
+        model.predict(rng.normal(size=(5, 2)))
+
+
+@pytest.mark.parametrize("n", [1, 10])
+def test_tiny_samples_give_the_mean(rng, n):
+    table = make_table(rng, n)
+    prediction = bit.BIT(n_estimators=3).fit(table).predict(table)
+    expected = table.weights[:, 1:].sum(axis=0) / table.sigma_fb
+    np.testing.assert_allclose(prediction, np.tile(expected, (n, 1)), rtol=1e-12)
+
+
+def test_constant_feature_is_never_used(rng):
+    table = make_table(rng)
+    features = table.features.copy()
+    features[:, 2] = 7.0
+    constant = bit.EventTable(features, table.weights, table.basis, feature_names=table.feature_names)
+    assert bit.BIT(n_estimators=5).fit(constant).feature_importances_[2] == 0

@@ -1,0 +1,38 @@
+"""What `import bit` offers, and what it costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import bit
+
+
+def test_public_names():
+    assert len(bit.__all__) <= 25
+    for name in bit.__all__:
+        assert getattr(bit, name) is not None
+    assert bit.BIT is bit.BoostedInformationTree
+    assert set(bit.__all__) <= set(dir(bit))
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="has no attribute 'Forrest'"):
+        bit.Forrest  # noqa: B018
+
+
+def loaded_after(statement):
+    program = f"import sys; {statement}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    return set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+def test_import_loads_nothing_heavy():
+    heavy = {"numba", "scipy", "pandas", "sklearn", "matplotlib", "uproot", "iminuit", "pysr", "juliacall", "xgboost"}
+    assert not heavy & loaded_after("import bit")
+
+
+def test_training_does_not_load_what_it_does_not_need():
+    others = {"matplotlib", "uproot", "pysr", "juliacall", "xgboost", "torch", "vegas", "click"}
+    assert not others & loaded_after("import bit; bit.BIT().fit([[0.0], [1.0]], [1.0, 2.0])")
