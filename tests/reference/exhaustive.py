@@ -4,6 +4,7 @@ Every threshold between two values that occur in the sample is tried for every f
 gains wins (lowest feature, then lowest threshold). NaN goes right.
 """
 
+import itertools
 from fractions import Fraction
 
 
@@ -38,13 +39,13 @@ def best_split(events, thresholds, min_samples, min_effective):
 def grow_tree(features, weights, max_depth, min_samples, min_effective):
     """Leaves as (set of rows, exact values), in no particular order."""
     events = [
-        (tuple([*map(float, x), i]), [Fraction(value) for value in w.tolist()])
+        ((*map(float, x), i), [Fraction(value) for value in w.tolist()])
         for i, (x, w) in enumerate(zip(features, weights, strict=True))
     ]
     thresholds = []
     for column in features.T:
         values = sorted({float(x) for x in column if x == x})
-        middles = [(low + high) / 2 for low, high in zip(values[:-1], values[1:], strict=True)]
+        middles = [(low + high) / 2 for low, high in itertools.pairwise(values)]
         thresholds.append(middles + ([values[-1] + 1] if (column != column).any() and values else []))
     leaves, open_nodes = [], [(events, 0)]
     while open_nodes:

@@ -1,0 +1,8 @@
+"""Leading-order simulators with exact weight polynomials, and toys with truth in closed form.
+
+- `bit.processes.zh`: pp -> Z H, Z -> l l, with the coefficients cHW, cHWtil and cHq3;
+- `bit.processes.analytic`: closed-form toys;
+- `bit.processes.pdf`, `currents`, `hvv`, `phase_space`, `cuts`, `simulation`: what the processes are made of.
+
+Events are partons at leading order: no shower, no detector, no higher orders, no background.
+"""

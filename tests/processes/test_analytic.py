@@ -1,0 +1,145 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from bit.errors import InputError
+from bit.processes.analytic import Exponential, GaussianMean, PowerLaw
+
+TOYS = {
+    "power law": (PowerLaw(sigma_fb=3.0), (20.0, 420.0)),
+    "steep power law": (PowerLaw(slope=5.5, low=30.0, high=2000.0, offset=0.0, order=1), (30.0, 2000.0)),
+    "exponential": (Exponential(scale=2.5), (0.0, 100.0)),
+    "gaussian": (GaussianMean(width=0.7), (-7.0, 7.0)),
+    "latent": (GaussianMean(width=1.5, smearing=2.0, sigma_fb=0.2), (-25.0, 25.0)),
+}
+N_EVENTS = 40_000
+
+
+@pytest.fixture(params=TOYS, ids=lambda name: name.replace(" ", "-"))
+def toy_and_range(request):
+    return TOYS[request.param]
+
+
+def integrate(function, low, high):
+    return quad(function, low, high, limit=400, epsabs=1e-13, epsrel=1e-11, points=[max(low, 0.0) + 1e-9])[0]
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.2])
+def test_densities_are_normalised(toy_and_range, theta):
+    toy, (low, high) = toy_and_range
+    # The ranges of the unbounded densities leave out less than 1e-9.
+    assert integrate(lambda x: float(toy.density(x, theta)), low, high) == pytest.approx(1.0, abs=1e-7)
+
+
+def test_moments_by_integration(toy_and_range):
+    toy, (low, high) = toy_and_range
+    expected = toy.mean_moments()
+    integrals = [
+        integrate(lambda x, k=k: float(toy.nominal_density(x) * toy.score_moments(x)[k]), low, high) for k in (0, 1)
+    ]
+    integrals.append(integrate(lambda x: float(toy.nominal_density(x) * toy.score_moments(x)[0] ** 2), low, high))
+    np.testing.assert_allclose(integrals, expected, rtol=1e-7, atol=1e-9)
+    assert toy.information(lumi_fb=2.0) == pytest.approx(2.0 * toy.sigma_fb * expected[2], rel=1e-14)
+
+
+def test_score_is_the_derivative(toy_and_range):
+    toy, (low, high) = toy_and_range
+    x = np.linspace(0.9 * low + 0.1 * high, 0.5 * (low + high), 9)
+    step = 1e-5
+    for theta in (0.0, 0.1):
+        slope = (np.log(toy.ratio(x, theta + step)) - np.log(toy.ratio(x, theta - step))) / (2 * step)
+        # Error of the central difference: step^2 times a third derivative of order 100.
+        np.testing.assert_allclose(toy.score(x, theta), slope, rtol=1e-6, atol=1e-7)
+
+
+def test_sample_follows_the_density(toy_and_range):
+    toy, (low, high) = toy_and_range
+    table = toy.sample(N_EVENTS, seed=5)
+    x = table.column("x")
+    assert low <= x.min() < x.max() <= high
+    edges = np.quantile(x, np.linspace(0, 1, 11))
+    edges[[0, -1]] = low, high
+    # Edges from another sample, so that counts are multinomial.
+    counts = np.histogram(toy.sample(N_EVENTS, seed=6).column("x"), edges)[0]
+    expected = N_EVENTS * np.array([integrate(lambda v: float(toy.density(v)), a, b) for a, b in pairwise(edges)])
+    # chi2 with 9 degrees of freedom is below 33 with probability 1 - 1e-4.
+    assert ((counts - expected) ** 2 / expected).sum() < 33
+
+
+def test_weights(toy_and_range):
+    toy, _ = toy_and_range
+    table = toy.sample(N_EVENTS, seed=5)
+    assert table.basis.param_names == ("theta",)
+    assert table.basis.order == toy.order
+    assert table.sigma_fb == pytest.approx(toy.sigma_fb, rel=1e-12)
+    assert np.ptp(table.weights[:, 0]) == 0.0
+    np.testing.assert_array_equal(table.aux["truth"], toy.score(table.column("x")))
+    for theta in (-0.3, 0.4):
+        weight = table.at([theta])
+        error = np.sqrt(N_EVENTS) * weight.std()
+        assert abs(weight.sum() - toy.cross_section(theta)) < 5 * error
+        if toy.order == 2:
+            assert (weight >= -1e-15).all()
+
+
+def test_truth_is_the_conditional_mean(toy_and_range):
+    # E[(t - E[t|x]) f(x)] = 0 for every f: here for bins of x; the same for the second moment.
+    toy, _ = toy_and_range
+    table = toy.sample(N_EVENTS, seed=9)
+    x, ratios = table.column("x"), table.joint_ratio()
+    moments = toy.score_moments(x)
+    cell = np.searchsorted(np.quantile(x, np.linspace(0, 1, 9)[1:-1]), x)
+    for column, (moment, factor) in enumerate(zip(moments, (1.0, 0.5), strict=True)):
+        if column >= ratios.shape[1]:
+            continue
+        residual = ratios[:, column] - factor * moment
+        sums = np.bincount(cell, residual)
+        errors = np.sqrt(np.bincount(cell, residual**2)) + 1e-9
+        assert (np.abs(sums) < 5 * errors).all()
+
+
+def test_latent_information_is_smaller():
+    latent, direct = GaussianMean(smearing=1.0), GaussianMean()
+    assert direct.information() == pytest.approx(1.0)
+    assert latent.information() == pytest.approx(0.5)
+    table = latent.sample(N_EVENTS, seed=2)
+    joint = (table.weights[:, 0] * table.joint_score([0.0])[:, 0] ** 2).sum()
+    # Mean of the square of a standard normal variable, standard deviation sqrt(2/n).
+    assert joint == pytest.approx(1.0, abs=5 * np.sqrt(2 / N_EVENTS))
+    assert "z" in table.aux
+
+
+def test_power_law_default_is_the_documented_one():
+    toy = PowerLaw()
+    x = np.array([20.0, 100.0, 420.0])
+    np.testing.assert_allclose(toy.score(x), 0.5 - np.log(x / 100.0), rtol=1e-15)
+    density = toy.nominal_density(np.array([20.0, 40.0, 19.0, 421.0]))
+    assert density[0] / density[1] == pytest.approx(8.0, rel=1e-14)
+    assert density[2:].tolist() == [0.0, 0.0]
+
+
+def test_same_seed_same_sample():
+    one, two, other = (PowerLaw().sample(50, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.features, two.features)
+    assert not np.array_equal(one.features, other.features)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PowerLaw(slope=1.0), "slope > 1"),
+        (lambda: PowerLaw(low=50.0, high=40.0), "low < high"),
+        (lambda: Exponential(scale=0.0), "scale=0.0"),
+        (lambda: GaussianMean(width=-1.0), "width > 0"),
+        (lambda: GaussianMean(smearing=-1.0), "smearing >= 0"),
+        (lambda: GaussianMean(order=3), "order=3"),
+        (lambda: Exponential(sigma_fb=0.0), "sigma_fb=0.0"),
+        (lambda: PowerLaw().sample(0, seed=1), "n_events=0"),
+        (lambda: PowerLaw().sample(10, seed=-1), "seed=-1"),
+    ],
+)
+def test_bad_input(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
