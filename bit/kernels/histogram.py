@@ -16,6 +16,8 @@ import numpy as np
 
 from bit.kernels._jit import inlined, kernel
 
+_TILE = 512  # rows whose codes and integers stay in the first cache
+
 
 @inlined
 def _quantise(value, scale):
@@ -57,28 +59,38 @@ def build_histograms(codes, rows, starts, stops, nominal, residual, scales, squa
     n_outputs = residual.shape[1]
     n_channels = out_histograms.shape[1] // (n_features << 8)
     first = 2 if count_bits > 0 else 1
-    quanta = np.zeros(n_channels, dtype=np.int64)
+    quanta = np.zeros((_TILE, n_channels), dtype=np.int64)
+    tile = np.empty((_TILE, n_features), dtype=np.uint8)
     for node in range(starts.size):
         histogram = out_histograms[node]
-        for i in range(starts[node], stops[node]):
-            row = rows[i]
-            quanta[0] = _quantise(nominal[row], scales[0])
-            if count_bits > 0:
-                quanta[1] = _quantise_count(nominal[row], square_scale, count_bits)
-            for k in range(n_outputs):
-                quanta[first + k] = _quantise(residual[row, k], scales[1 + k])
+        for low in range(starts[node], stops[node], _TILE):
+            n_rows = min(_TILE, stops[node] - low)
+            # Rows of a node lie scattered in memory. Fetched in a loop of their own, many of them are on
+            # their way at once; fetched between the adds, each would be waited for.
+            for i in range(n_rows):
+                row = rows[low + i]
+                for f in range(n_features):
+                    tile[i, f] = codes[row, f]
+                quanta[i, 0] = _quantise(nominal[row], scales[0])
+                if count_bits > 0:
+                    quanta[i, 1] = _quantise_count(nominal[row], square_scale, count_bits)
+                for k in range(n_outputs):
+                    quanta[i, first + k] = _quantise(residual[row, k], scales[1 + k])
             if n_channels == 4:
                 # The commonest case: four sums in one register.
-                q0, q1, q2, q3 = quanta[0], quanta[1], quanta[2], quanta[3]
-                for f in range(n_features):
-                    at = ((f << 8) + np.int64(codes[row, f])) << 2
-                    histogram[at] += q0
-                    histogram[at + 1] += q1
-                    histogram[at + 2] += q2
-                    histogram[at + 3] += q3
+                for i in range(n_rows):
+                    q0, q1, q2, q3 = quanta[i, 0], quanta[i, 1], quanta[i, 2], quanta[i, 3]
+                    for f in range(n_features):
+                        at = ((f << 8) + np.int64(tile[i, f])) << 2
+                        histogram[at] += q0
+                        histogram[at + 1] += q1
+                        histogram[at + 2] += q2
+                        histogram[at + 3] += q3
             else:
-                for f in range(n_features):
-                    at = ((f << 8) + np.int64(codes[row, f])) * n_channels
-                    sums = histogram[at : at + n_channels]
-                    for c in range(n_channels):
-                        sums[c] += quanta[c]
+                for i in range(n_rows):
+                    added = quanta[i]
+                    for f in range(n_features):
+                        at = ((f << 8) + np.int64(tile[i, f])) * n_channels
+                        sums = histogram[at : at + n_channels]
+                        for c in range(n_channels):
+                            sums[c] += added[c]
