@@ -94,3 +94,24 @@ def build_histograms(codes, rows, starts, stops, nominal, residual, scales, squa
                         sums = histogram[at : at + n_channels]
                         for c in range(n_channels):
                             sums[c] += added[c]
+
+
+@kernel
+def build_root_histogram(codes, residual, scale, out_histogram):
+    """Add the only residual of all events; at the root the nominal sums never change.
+
+    Parameters
+    ----------
+    codes : uint8 array, shape (n, n_features)
+        Bin numbers.
+    residual : float64 array, shape (n, 1)
+        Rotated pseudo-residual weights.
+    scale : float
+        Power of two that turns the residuals into integers.
+    out_histogram : int64 array, shape (n_features * 256,)
+        Added to.
+    """
+    for row in range(codes.shape[0]):
+        quantum = _quantise(residual[row, 0], scale)
+        for f in range(codes.shape[1]):
+            out_histogram[(f << 8) + np.int64(codes[row, f])] += quantum

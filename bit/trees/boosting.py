@@ -203,7 +203,7 @@ class _Booster:
         rough = Metric.from_spread(np.where(live, scale, 0.0))
         self.shards.start(self.base, rough.rotation)
         rules = replace(self.rules, max_depth=None, max_leaf_nodes=_PILOT_LEAVES, min_gain=0.0, l2=0.0)
-        tree = grow_tree(self.shards, self.n_edges, rules, self.shards.plant(None))
+        tree = grow_tree(self.shards, self.n_edges, rules)
         information = np.zeros(len(scale))
         for node, sums in enumerate(tree.sums):
             if tree.feature[node] < 0 and sums[0] > 0:
@@ -254,7 +254,7 @@ class _Booster:
         chosen = None
         if self.plan.subsample < 1.0:
             chosen = rng.random(self.shards.n_events) < self.plan.subsample
-        tree = grow_tree(self.shards, self.n_edges, self.rules, self.shards.plant(chosen))
+        tree = grow_tree(self.shards, self.n_edges, self.rules, chosen)
         value = self.plan.learning_rate * tree.leaf_values(self.rules.l2)
         arrays = tree.arrays()
         sums = self.shards.update(arrays, value)

@@ -135,8 +135,11 @@ class _Grower:
         self.shards, self.n_edges, self.rules, self.quanta = shards, n_edges, rules, quanta
         self.tree = Tree(quanta)
 
-    def root(self) -> list[_Candidate]:
-        histogram = self.shards.histograms([], [0], self.quanta)[0]
+    def root(self, *, of_all_events: bool) -> list[_Candidate]:
+        if of_all_events:
+            histogram = self.shards.root_histogram(self.quanta)
+        else:
+            histogram = self.shards.histograms([], [0], self.quanta)[0]
         sums = histogram[: 256 * self.quanta.n_channels].reshape(256, -1).sum(axis=0)
         return self.with_splits([_Candidate(self.tree.add_leaf(sums), 0, histogram)])
 
@@ -210,8 +213,10 @@ class _Grower:
         return self.with_splits(children)
 
 
-def grow_tree(shards: Shards, n_edges: IntArray, rules: GrowthRules, quanta: Quanta) -> Tree:
-    """Grow one tree on the events that were planted in node 0.
+def grow_tree(
+    shards: Shards, n_edges: IntArray, rules: GrowthRules, chosen: npt.NDArray[np.bool_] | None = None
+) -> Tree:
+    """Grow one tree.
 
     Parameters
     ----------
@@ -221,16 +226,16 @@ def grow_tree(shards: Shards, n_edges: IntArray, rules: GrowthRules, quanta: Qua
         Number of thresholds of each feature.
     rules : GrowthRules
         When to stop.
-    quanta : Quanta
-        Integer scales, from ``shards.plant``.
+    chosen : ndarray of bool, shape (n_events,), optional
+        Subsample to grow it on; default all events.
 
     Returns
     -------
     Tree
         Nodes in order of creation: level by level, or by decreasing gain if `max_leaf_nodes` is given.
     """
-    grower = _Grower(shards, n_edges, rules, quanta)
-    frontier = grower.root()
+    grower = _Grower(shards, n_edges, rules, shards.plant(chosen))
+    frontier = grower.root(of_all_events=chosen is None)
     if rules.max_leaf_nodes is None:
         while frontier:
             frontier = grower.split(frontier)

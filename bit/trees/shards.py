@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bit.basis import FloatArray
 from bit.errors import InputError
 from bit.kernels.dtypes import ROW, SUM
-from bit.kernels.histogram import build_histograms
+from bit.kernels.histogram import build_histograms, build_root_histogram
 from bit.kernels.partition import partition_rows
 from bit.kernels.rotation import rotate_weights
 from bit.kernels.traversal import update_residuals
@@ -207,7 +207,7 @@ class _Shard:
 
     def plant(self, chosen: npt.NDArray[np.bool_] | None) -> None:
         """Put all rows, or the chosen ones, into node 0."""
-        picked = np.arange(len(self.rows)) if chosen is None else np.flatnonzero(chosen)
+        picked = np.arange(len(self.rows), dtype=ROW) if chosen is None else np.flatnonzero(chosen)
         self.rows[: len(picked)] = picked
         self.bounds = {0: (0, len(picked))}
 
@@ -277,6 +277,7 @@ class Shards:
         self._shards = [_Shard(codes[a:b], weights[a:b], len(columns)) for a, b in self._ranges]
         self.largest = np.zeros(len(columns))
         self.largest_weights = np.abs(weights[:, columns]).max(axis=0)
+        self._root: npt.NDArray[np.int64] | None = None
         nominal = [shard.nominal for shard in self._shards]
         self.min_nominal = min(float(values.min()) for values in nominal)
         self.max_nominal = max(float(values.max()) for values in nominal)
@@ -351,6 +352,31 @@ class Shards:
         )
         scales = [self._nominal_scale, *(quantisation_scale(value, self.n_events) for value in self.largest)]
         return Quanta(np.array(scales), self._square_scale, self._count_bits, self._quantum)
+
+    def root_histogram(self, quanta: Quanta) -> npt.NDArray[np.int64]:
+        """Histogram of all events, whose nominal sums are the same for every tree.
+
+        Parameters
+        ----------
+        quanta : Quanta
+            Integer scales.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_features * 256 * n_channels,)
+            A fresh array.
+        """
+        if len(self.columns) > 1:  # four sums cost as much as one: nothing would be saved
+            return self.histograms([], [0], quanta)[0]
+        if self._root is None:
+            self._root = self.histograms([], [0], quanta)[0]
+        parts = [np.zeros(self.n_features * 256, dtype=SUM) for _ in self._shards]
+        self.threads.map(
+            lambda s, out: build_root_histogram(s.codes, s.residual, quanta.scales[1], out), self._shards, parts
+        )
+        root: npt.NDArray[np.int64] = self._root.copy()
+        root.reshape(-1, quanta.n_channels)[:, quanta.first] = np.sum(parts, axis=0)
+        return root
 
     def histograms(
         self, splits: Sequence[tuple[int, int, int, int, int]], nodes: Sequence[int], quanta: Quanta

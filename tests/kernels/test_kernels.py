@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reference import kernels as slow
 
 from bit.kernels.binning import encode_features
-from bit.kernels.histogram import build_histograms
+from bit.kernels.histogram import build_histograms, build_root_histogram
 from bit.kernels.partition import partition_rows
 from bit.kernels.rotation import rotate_weights
 from bit.kernels.traversal import update_residuals
@@ -53,6 +53,14 @@ def test_build_histograms(seed, n_outputs, counted):
     arguments = (codes, rows, starts, stops, nominal, residual, scales, 2.0**10, count_bits)
     build_histograms(*arguments, out)
     np.testing.assert_array_equal(out, slow.build_histograms(*arguments, n_channels))
+
+
+@given(seed=seeds, exponent=st.integers(0, 40))
+def test_build_root_histogram(seed, exponent):
+    codes, _, residual, *_ = random_events(np.random.default_rng(seed), 50, 3, 1)
+    out = np.zeros(3 * 256, dtype=np.int64)
+    build_root_histogram(codes, residual, 2.0**exponent, out)
+    np.testing.assert_array_equal(out, slow.build_root_histogram(codes, residual, 2.0**exponent))
 
 
 @given(seed=seeds)

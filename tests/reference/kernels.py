@@ -32,6 +32,13 @@ def build_histograms(codes, rows, starts, stops, nominal, residual, scales, squa
     return out.reshape(len(starts), -1)
 
 
+def build_root_histogram(codes, residual, scale):
+    out = np.zeros((codes.shape[1], 256), dtype=np.int64)
+    for (i, f), code in np.ndenumerate(codes):
+        out[f, code] += round(residual[i, 0] * scale)
+    return out.ravel()
+
+
 def partition_rows(codes, starts, stops, features, bins, rows):
     out, middles = rows.copy(), []
     for node in range(len(starts)):
