@@ -1,17 +1,18 @@
 """Training time and captured information of `bit` beside LightGBM and XGBoost, in one run on the same events.
 
-    python benchmarks/compare_boosters.py [--events 500000] [--trees 100] [--repeats 3]
+    python benchmarks/compare_boosters.py [--events 500000] [--trees 100] [--samples 3]
 
 Simulated ZH events with 15 features; one coefficient at a time, then all nine functions at once. Every
 program gets 100 trees of depth 4, learning rate 0.2, 255 bins, 50 events per leaf, 2 threads, and its weights
-scaled to mean 1 without a floor on their sum in a leaf (an absolute floor would cut the tails). Times are
-medians of interleaved repeats after a warm-up and include binning; rho^2 is that of 500 000 other events.
+scaled to mean 1 without a floor on their sum in a leaf (an absolute floor would cut the tails). The programs
+take turns on several training samples, after a warm-up. Times are medians over the samples and include
+binning; rho^2 is the mean, with the standard deviation, over the samples, on 500 000 other events: heavy tails
+make single trainings scatter by more than the programs differ.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--trees", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=3)
     return parser.parse_args()
 
 
@@ -43,9 +44,8 @@ def fit_bit(table: bit.EventTable, terms: Any, trees: int) -> Callable[[bit.Even
 def fit_lightgbm(table: bit.EventTable, column: int, trees: int) -> Callable[[bit.EventTable], np.ndarray]:
     nominal = table.weights[:, 0]
     settings = {"max_bin": 255, "num_threads": THREADS, "verbose": -1}
-    data = lightgbm.Dataset(
-        table.features, table.weights[:, column] / nominal, nominal / nominal.mean(), params=settings
-    )
+    target, weight = table.weights[:, column] / nominal, nominal / nominal.mean()
+    data = lightgbm.Dataset(table.features, target, weight=weight, params=settings)
     settings |= {
         "objective": "regression",
         "learning_rate": 0.2,
@@ -73,20 +73,27 @@ def fit_xgboost(
         multi_strategy="multi_output_tree" if len(columns) > 1 else "one_output_per_tree",
         n_jobs=THREADS,
     )
-    model.fit(table.features, table.weights[:, columns] / nominal[:, np.newaxis] / scale, nominal / nominal.mean())
+    targets = table.weights[:, columns] / nominal[:, np.newaxis] / scale
+    model.fit(table.features, targets, sample_weight=nominal / nominal.mean())
     return lambda events: model.predict(events.features).reshape(events.n_events, -1)
 
 
-def compare(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, tuple[float, Any]]:
-    """Median time of each contender, taken in turns, and its last model."""
+def run(
+    contenders: dict[str, Callable[[bit.EventTable], Any]],
+    samples: list[bit.EventTable],
+    test: bit.EventTable,
+    columns: list[int],
+) -> dict[str, tuple[float, np.ndarray]]:
+    """Median training time, and rho^2 of shape (n_samples, n_columns), of programs that take turns."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    models = {}
-    for _ in range(repeats):
+    values: dict[str, list[np.ndarray]] = {name: [] for name in contenders}
+    for train in samples:
         for name, fit in contenders.items():
             start = time.perf_counter()
-            models[name] = fit()
+            predict = fit(train)
             times[name].append(time.perf_counter() - start)
-    return {name: (statistics.median(times[name]), models[name]) for name in contenders}
+            values[name].append(quality(predict, test, columns))
+    return {name: (float(np.median(times[name])), np.array(values[name])) for name in contenders}
 
 
 def quality(predict: Callable[..., np.ndarray], test: bit.EventTable, columns: list[int]) -> np.ndarray:
@@ -94,73 +101,71 @@ def quality(predict: Callable[..., np.ndarray], test: bit.EventTable, columns: l
     return np.array([rho2(t, p, test.weights[:, 0]) for t, p in zip(truth.T, predict(test).T, strict=True)])
 
 
-def main() -> None:
-    arguments = parse_arguments()
-    train = zh.simulate(arguments.events, seed=1).table
-    test = zh.simulate(500_000, seed=2).table
-    small = train.take(slice(0, 2000))
-    trees = arguments.trees
-    names = ["*".join(term) for term in train.basis.terms]
-    for terms in (None, ["cHW"]):  # compile both shapes of histograms before anything is timed
-        fit_bit(small, terms, 2)
+def shown(values: np.ndarray) -> str:
+    spread = f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else ""
+    return f"{values.mean():.4f}{spread}"
 
-    print(
-        f"\n{train.n_events} events x {train.features.shape[1]} features, {trees} trees of depth 4, {THREADS} threads\n"
-    )
-    print(
-        "| function | bit [s] | LightGBM [s] | XGBoost [s] | bit/LightGBM | rho2 bit | rho2 LightGBM | rho2 XGBoost |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+
+def one_coefficient(samples: list[bit.EventTable], test: bit.EventTable, trees: int) -> None:
+    print("| function | program | fit [s] | time / LightGBM | rho2 on test events |")
+    print("|---|---|---|---|---|")
     for name in ("cHW", "cHWtil", "cHq3"):
-        column = train.basis.index(name)
-        found = compare(
+        column = test.basis.index(name)
+        found = run(
             {
-                "bit": lambda name=name: fit_bit(train, [name], trees),
-                "lightgbm": lambda column=column: fit_lightgbm(train, column, trees),
-                "xgboost": lambda column=column: fit_xgboost(train, [column], trees),
+                "bit": lambda train, name=name: fit_bit(train, [name], trees),
+                "LightGBM": lambda train, column=column: fit_lightgbm(train, column, trees),
+                "XGBoost": lambda train, column=column: fit_xgboost(train, [column], trees),
             },
-            arguments.repeats,
+            samples,
+            test,
+            [column],
         )
-        seconds = [found[key][0] for key in ("bit", "lightgbm", "xgboost")]
-        values = [float(quality(found[key][1], test, [column])[0]) for key in ("bit", "lightgbm", "xgboost")]
-        print(
-            f"| {name} | " + " | ".join(f"{value:.2f}" for value in seconds)
-            + f" | {seconds[0] / seconds[1]:.2f} | " + " | ".join(f"{value:.4f}" for value in values) + " |",
-            flush=True,
-        )  # fmt: skip
+        for program, (seconds, values) in found.items():
+            ratio = seconds / found["LightGBM"][0]
+            print(f"| {name} | {program} | {seconds:.2f} | {ratio:.2f} | {shown(values)} |", flush=True)
 
-    columns = list(range(1, train.basis.n_terms))
-    rms = np.sqrt(np.average(train.joint_ratio() ** 2, axis=0, weights=train.weights[:, 0]))
+
+def nine_functions(samples: list[bit.EventTable], test: bit.EventTable, trees: int) -> None:
+    columns = list(range(1, test.basis.n_terms))
+    first = samples[:1]
+    rms = np.sqrt(np.average(test.joint_ratio() ** 2, axis=0, weights=test.weights[:, 0]))
+    joint = {f"bit, joint, {trees} trees": lambda train: fit_bit(train, None, trees)}
+    peers = {
+        f"XGBoost multi_output_tree, targets / rms, {trees} trees": lambda train: fit_xgboost(
+            train, columns, trees, rms
+        )
+    }
+    found = run(joint | peers, first, test, columns)
     separate_time, separate = 0.0, []
     for column in columns:
-        start = time.perf_counter()
-        predict = fit_bit(train, [train.basis.terms[column]], trees)
-        separate_time += time.perf_counter() - start
-        separate.append(float(quality(predict, test, [column])[0]))
-    found = compare(
-        {
-            "joint": lambda: fit_bit(train, None, trees),
-            "xgboost": lambda: fit_xgboost(train, columns, trees, rms),
-        },
-        arguments.repeats,
+        [(seconds, values)] = run(
+            {"": lambda train, column=column: fit_bit(train, [test.basis.terms[column]], trees)}, first, test, [column]
+        ).values()
+        separate_time += seconds
+        separate.append(values[:, 0])
+    found[f"bit, nine separate forests of {trees} trees"] = (separate_time, np.stack(separate, axis=1))
+    equal = max(1, round(trees * separate_time / found[next(iter(joint))][0]))
+    found |= run(
+        {f"bit, joint, {equal} trees (equal time)": lambda train: fit_bit(train, None, equal)}, first, test, columns
     )
-    equal = max(1, round(trees * separate_time / found["joint"][0]))
-    start = time.perf_counter()
-    long = fit_bit(train, None, equal)
-    long_time = time.perf_counter() - start
-    rows = {
-        f"bit, nine separate forests of {trees} trees": (separate_time, np.array(separate)),
-        f"bit, joint, {trees} trees": (found["joint"][0], quality(found["joint"][1], test, columns)),
-        f"bit, joint, {equal} trees (equal time)": (long_time, quality(long, test, columns)),
-        f"XGBoost multi_output_tree, targets / rms, {trees} trees": (
-            found["xgboost"][0],
-            quality(found["xgboost"][1], test, columns),
-        ),
-    }
-    print("\n| nine functions | fit [s] | " + " | ".join(names[1:]) + " |")
+    names = ["*".join(term) for term in test.basis.terms[1:]]
+    print("\n| nine functions at once, one sample | fit [s] | " + " | ".join(names) + " |")
     print("|---|---|" + "---|" * len(columns))
-    for label, (seconds, values) in rows.items():
-        print(f"| {label} | {seconds:.1f} | " + " | ".join(f"{value:.4f}" for value in values) + " |")
+    for label, (seconds, values) in found.items():
+        print(f"| {label} | {seconds:.1f} | " + " | ".join(f"{value:.4f}" for value in values[0]) + " |")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    samples = [zh.simulate(arguments.events, seed=1 + i).table for i in range(arguments.samples)]
+    test = zh.simulate(500_000, seed=1000).table
+    small = samples[0].take(slice(0, 2000))
+    for terms in (None, ["cHW"]):  # compile everything before anything is timed
+        fit_bit(small, terms, 2)
+    print(f"\n{arguments.events} events x 15 features, {arguments.trees} trees of depth 4, {THREADS} threads\n")
+    one_coefficient(samples, test, arguments.trees)
+    nine_functions(samples, test, arguments.trees)
 
 
 if __name__ == "__main__":

@@ -367,7 +367,8 @@ class Shards:
             A fresh array.
         """
         if len(self.columns) > 1:  # four sums cost as much as one: nothing would be saved
-            return self.histograms([], [0], quanta)[0]
+            whole: npt.NDArray[np.int64] = self.histograms([], [0], quanta)[0]
+            return whole
         if self._root is None:
             self._root = self.histograms([], [0], quanta)[0]
         parts = [np.zeros(self.n_features * 256, dtype=SUM) for _ in self._shards]
