@@ -117,10 +117,13 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
     Examples
     --------
     >>> import bit
-    >>> table = bit.PowerLaw().sample(2000, seed=1)
+    >>> from bit.processes.analytic import PowerLaw
+    >>> table = PowerLaw().sample(2000, seed=1)
     >>> model = bit.BIT(n_estimators=10).fit(table)
+    >>> model.output_terms_
+    (('theta',), ('theta', 'theta'))
     >>> model.predict(table).shape
-    (2000, 1)
+    (2000, 2)
     """
 
     def __init__(

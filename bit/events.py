@@ -338,6 +338,11 @@ class EventTable:
         -------
         EventTable
             2 n_events events, the images behind the originals.
+
+        Notes
+        -----
+        An event and its image are not independent: sums of squared weights, such as the Monte Carlo variance of
+        a template, come out up to a factor 2 too small for even observables.
         """
         sign = parity.term_sign(self.basis.terms)
         image = self._replace(features=parity.mirror(self.features, self.feature_names), weights=self.weights * sign)

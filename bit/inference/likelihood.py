@@ -92,9 +92,7 @@ class Likelihood:
         else:
             self.observed = self._checked_counts(observed)
         self._kept = self._used_bins()
-        self._c, self._g, self._h = (
-            array[self._kept] for array in (self._constant, self._slope, self._curvature)
-        )
+        self._c, self._g, self._h = (array[self._kept] for array in (self._constant, self._slope, self._curvature))
         self._n = self.observed[self._kept]
         self._floor, self._floor_slope, self._floor_curvature = self._continuation()
 

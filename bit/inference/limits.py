@@ -223,9 +223,7 @@ class _Curve:
         else:
             # A valley that splits in two does so to both sides of the fit.
             starts += [self._fitted, 2.0 * self._fitted - starts[-1]]
-        found = [
-            minimum(self.likelihood, np.where(self._fixed, x, start), self.steps, self._fixed) for start in starts
-        ]
+        found = [minimum(self.likelihood, np.where(self._fixed, x, start), self.steps, self._fixed) for start in starts]
         return min(found, key=lambda pair: pair[0])
 
 

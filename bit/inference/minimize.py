@@ -106,13 +106,9 @@ def minimum(
     return float(minuit.fval), np.array(minuit.values)
 
 
-def _minuit(
-    likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]
-) -> Minuit:
+def _minuit(likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]) -> Minuit:
     """Minuit at `start`, in TeV^-2, with the analytic gradient."""
-    minuit = Minuit(
-        likelihood.objective, start, grad=likelihood.objective_gradient, name=likelihood.param_names
-    )
+    minuit = Minuit(likelihood.objective, start, grad=likelihood.objective_gradient, name=likelihood.param_names)
     minuit.errordef = Minuit.LEAST_SQUARES  # -2 ln L rises by 1 at one standard deviation
     minuit.errors = np.where(np.isfinite(steps), steps, 1.0)
     # A coefficient without any effect would only stop the minimiser from converging.
