@@ -16,7 +16,7 @@ LAYER = {
     **dict.fromkeys(["estimators", "baselines", "observables"], 3),
     **dict.fromkeys(["inference", "export", "io", "dask"], 4),
     **dict.fromkeys(["distill", "compare", "plotting"], 5),
-    **dict.fromkeys(["config", "demo", "cli", "__main__"], 6),
+    **dict.fromkeys(["analysis", "config", "demo", "cli", "__main__"], 6),
 }
 # Who imports which library; numpy and the standard library are free.
 OWNERS = {

@@ -1,0 +1,149 @@
+"""Events of a configuration: reading, and division into parts for training, bins and results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bit import plotting
+from bit.basis import PolynomialBasis
+from bit.config import BEST, LEARNED, TRUE, Config
+from bit.errors import InputError, near_match
+from bit.events import EventTable
+from bit.files import existing_file
+from bit.io.arrays import read_npz
+from bit.io.lhe import read_lhe
+from bit.io.root import read_root
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Disjoint parts of a sample, each scaled to the full cross-section.
+
+    Attributes
+    ----------
+    train, edges, test : EventTable
+        For training, for choosing bins, and for results.
+    """
+
+    train: EventTable
+    edges: EventTable
+    test: EventTable
+
+
+def read_events(config: Config) -> EventTable:
+    """Read the events of a configuration.
+
+    Parameters
+    ----------
+    config : Config
+        Its section ``[data]`` is used; the suffix of the path decides about the format.
+
+    Returns
+    -------
+    EventTable
+        With the features and coefficients asked for.
+
+    Raises
+    ------
+    InputError
+        For missing files, features or coefficients, or a suffix of no known format.
+    """
+    data = config.data
+    files = [existing_file(path) for path in data.path]
+    suffix = "".join(files[0].suffixes[-2:]) if files[0].suffix == ".gz" else files[0].suffix
+    how = {key: getattr(data, key) for key in ("unit", "norm") if getattr(data, key) is not None}
+    if suffix == ".root":
+        return read_root(files, features=data.features, tree=data.tree, params=data.params, **how)
+    if len(files) > 1:
+        raise InputError(f"data.path names {len(files)} files: only ROOT files can be read together.")
+    if data.tree is not None:
+        raise InputError(f"data.tree={data.tree!r} is for ROOT files; {files[0]} is none, leave it out.")
+    if suffix == ".npz":
+        if how:
+            raise InputError(f"{files[0]} states its unit itself: leave data.unit and data.norm out.")
+        return _with_params(_with_features(read_npz(files[0]), data.features), data.params)
+    if suffix.endswith((".lhe", ".lhe.gz")):
+        return _with_features(read_lhe(files[0], params=data.params, **how), data.features)
+    raise InputError(f"{files[0]} has the suffix {suffix!r}: .root, .npz, .lhe and .lhe.gz are read.")
+
+
+def _with_features(table: EventTable, features: Sequence[str] | None) -> EventTable:
+    if features is None:
+        return table
+    units = dict(zip(table.feature_names, table.units or (), strict=True))
+    return EventTable(
+        np.stack([table.column(name) for name in features], axis=1),
+        table.weights,
+        table.basis,
+        feature_names=tuple(features),
+        units=tuple(units[name] for name in features),
+        aux=table.aux,
+    )
+
+
+def _with_params(table: EventTable, params: Sequence[str] | None) -> EventTable:
+    """Keep the terms of some coefficients; the others stay at the reference point."""
+    if params is None:
+        return table
+    basis = table.basis
+    for name in params:
+        if name not in basis.param_names:
+            raise InputError(f"no coefficient {name!r}: {near_match(name, basis.param_names)}")
+    terms = [term for term in basis.terms if set(term) <= set(params)]
+    ordered = [name for name in basis.param_names if name in params]
+    reference = [basis.reference[basis.param_names.index(name)] for name in ordered]
+    return EventTable(
+        table.features,
+        table.weights[:, [basis.index(term) for term in terms]],
+        PolynomialBasis(ordered, reference=reference, terms=terms),
+        feature_names=table.feature_names,
+        units=table.units,
+        aux=table.aux,
+    )
+
+
+def divide(config: Config, table: EventTable) -> Parts:
+    """Divide events into parts for training, bins and results.
+
+    Parameters
+    ----------
+    config : Config
+        Shares, seed, names of coefficients, features and observables, which are all checked here.
+    table : EventTable
+        All events.
+
+    Returns
+    -------
+    Parts
+        The same for the same configuration and events.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, a label cannot be drawn, or a part would be empty.
+    """
+    for name in config.limits.params or ():
+        if name not in table.basis.param_names:
+            raise InputError(f"limits.params: no coefficient {name!r}: {near_match(name, table.basis.param_names)}")
+    known = [*table.feature_names, BEST, LEARNED, TRUE]
+    for name in config.observables.names:
+        if name not in known:
+            raise InputError(f"observables.names: no feature {name!r}: {near_match(name, known)}")
+    for name, latex in config.data.labels.items():
+        if name not in table.feature_names:
+            raise InputError(f"data.labels: no feature {name!r}: {near_match(name, table.feature_names)}")
+        plotting.feature_label(name, latex)  # refuses what could not be drawn after the work
+    if config.cp is not None:
+        config.cp.permutation(table.feature_names), config.cp.feature_sign(table.feature_names)
+        for name in config.cp.odd_params:
+            if name not in table.basis.param_names:
+                raise InputError(f"cp.odd_params: no coefficient {name!r}: {near_match(name, table.basis.param_names)}")
+    return Parts(*table.split(config.data.split, config.output.seed))
+
+
+def mirrored(config: Config, table: EventTable) -> EventTable:
+    """Return the events together with their CP images, if the configuration has a parity."""
+    return table if config.cp is None else table.with_cp_mirror(config.cp)

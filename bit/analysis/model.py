@@ -1,0 +1,156 @@
+"""Training of a forest, and a forest as observables see it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bit.analysis.events import Parts, mirrored
+from bit.basis import FloatArray
+from bit.config import Config
+from bit.errors import BitWarning, InputError
+from bit.estimators import BoostedInformationTree
+from bit.events import EventTable
+from bit.export import to_json
+from bit.metrics import rho2
+from bit.processes.analytic import PowerLaw
+from bit.trees.forest import Forest
+from bit.trees.shards import n_threads_of
+
+
+def train(config: Config, parts: Parts, *, verbose: bool = True) -> BoostedInformationTree:
+    """Train on the first part, together with its CP image if the configuration has a parity.
+
+    Parameters
+    ----------
+    config : Config
+        Sections ``[train]``, ``[cp]``; the seed is the default of ``random_state``.
+    parts : Parts
+        Events.
+    verbose : bool, default=True
+        Draw a progress bar on a terminal.
+
+    Returns
+    -------
+    BoostedInformationTree
+        Fitted; ``interrupted_`` tells whether Ctrl-C ended it early.
+
+    Raises
+    ------
+    InputError
+        For arguments outside their rule, or too few events to split.
+    """
+    arguments = {"random_state": config.output.seed, "verbose": int(verbose)} | dict(config.train)
+    model = BoostedInformationTree(**arguments)
+    smallest = model.min_samples_leaf
+    n_events = parts.train.n_events
+    if isinstance(smallest, int) and n_events < 2 * smallest:
+        raise InputError(
+            f"{n_events} training events are too few: a split with min_samples_leaf={smallest} needs "
+            f"{2 * smallest}; use more events or a smaller train.min_samples_leaf."
+        )
+    return model.fit(mirrored(config, parts.train))
+
+
+def save_forest(config: Config, forest: Forest, path: str | os.PathLike[str]) -> None:
+    """Write a forest with the configuration of the analysis in it.
+
+    Parameters
+    ----------
+    config : Config
+        Stored under ``config.analysis``.
+    forest : Forest
+        Trees.
+    path : str or path-like
+        The JSON file.
+    """
+    latex = tuple(config.data.labels.get(name, name) for name in forest.feature_names)
+    to_json(replace(forest, latex=latex, config={**forest.config, "analysis": config.to_dict()}), path)
+
+
+def check_division(config: Config, forest: Forest, path: str | os.PathLike[str]) -> None:
+    """Warn if the test events of a configuration may have been among the training events of a forest.
+
+    Parameters
+    ----------
+    config : Config
+        Of the present analysis.
+    forest : Forest
+        As read from a file.
+    path : str or path-like
+        The file, for the message.
+
+    Warns
+    -----
+    BitWarning
+        If the same files were divided otherwise, or nothing is known about the training.
+    """
+    there = forest.config.get("analysis")
+    here = config.to_dict()
+    if there is None:
+        reason = "does not tell which events it was trained on"
+    elif there["data"]["path"] == here["data"]["path"] and (
+        there["data"]["split"] != here["data"]["split"] or there["output"]["seed"] != here["output"]["seed"]
+    ):
+        reason = "was trained with another data.split or output.seed"
+    else:
+        return
+    warnings.warn(
+        f"the forest in {os.fspath(path)} {reason}: events of its training may count in this result.",
+        BitWarning,
+        stacklevel=2,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ForestModel:
+    """A forest as observables expect a model: prediction from tables, by name."""
+
+    forest: Forest
+
+    @property
+    def output_terms_(self) -> tuple[tuple[str, ...], ...]:
+        """What the columns of a prediction stand for."""
+        return self.forest.output_terms
+
+    def predict(self, table: EventTable) -> FloatArray:
+        """Return the prediction, shape (n_events, n_outputs)."""
+        columns = np.stack([table.column(name) for name in self.forest.feature_names], axis=1)
+        return self.forest.predict(columns, n_threads_of(None))
+
+
+def evaluate(forest: Forest, table: EventTable) -> dict[str, float]:
+    """Squared correlation of every learned function with the joint ratio.
+
+    Parameters
+    ----------
+    forest : Forest
+        Trees.
+    table : EventTable
+        Events that were not used in training; those with nominal weight 0 do not count.
+
+    Returns
+    -------
+    dict of str to float
+        rho^2 by term, such as ``"cHW*cHW"``.
+    """
+    columns = [table.basis.index(term) for term in forest.output_terms]
+    kept = table.weights[:, 0] != 0.0
+    used = table if kept.all() else table.take(kept)
+    nominal = used.weights[:, 0]
+    values: Any = rho2(used.weights[:, columns] / nominal[:, np.newaxis], ForestModel(forest).predict(used), nominal)
+    return {"*".join(term): float(value) for term, value in zip(forest.output_terms, values, strict=True)}
+
+
+def compile_kernels() -> None:
+    """Compile every kernel for the types that training and prediction use; they are cached on disk."""
+    toy = PowerLaw().sample(2000, seed=1)
+    unequal = toy.normalised_to(1.0).concat(toy)
+    # One coefficient, all events; events drawn and kept apart; leaf by leaf with unequal weights.
+    BoostedInformationTree(n_estimators=2, terms=["theta"]).fit(toy).predict(toy)
+    BoostedInformationTree(n_estimators=2, early_stopping=True, subsample=0.5, random_state=1).fit(toy)
+    BoostedInformationTree(n_estimators=2, max_leaf_nodes=4, min_effective_samples=1.0).fit(unequal)

@@ -1,0 +1,313 @@
+"""The command line: parse, call, save. ``bit --help`` lists the commands.
+
+Exit codes: 0 done, 1 an error in what was given, 2 wrong usage of the command, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+import bit
+from bit.errors import BitError, BitWarning, InputError
+
+_EXAMPLE = """\b
+A configuration is a text file (TOML). The shortest one has two lines:
+
+\b
+  [data]
+  path = "events.root"
+
+\b
+and a fuller one:
+
+\b
+  [data]
+  path = "zh.root"
+  params = ["cHW", "cHq3"]
+  [train]                        # arguments of BoostedInformationTree
+  n_estimators = 300
+  max_depth = 5
+  [observables]
+  names = ["pt", "best", "learned", "true"]
+  [limits]
+  lumi_fb = 300.0
+  n_bins = 20
+  order = "linear"               # or "quadratic"
+  [output]
+  dir = "out"
+  seed = 1
+
+\b
+All sections and keys: python -m pydoc bit.config
+"""
+
+
+class _Commands(click.Group):
+    """Group that turns errors, warnings and Ctrl-C of all commands into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", BitWarning)
+            default = warnings.showwarning
+
+            def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+                if issubclass(category, BitWarning):
+                    click.echo(f"Warning: {message}", err=True)
+                else:
+                    default(message, category, *where, **more)
+
+            warnings.showwarning = show
+            try:
+                return super().invoke(ctx)
+            except BitError as error:
+                raise click.ClickException(str(error)) from None
+            except KeyboardInterrupt as interrupt:
+                text = str(interrupt)
+                click.echo(f"\nInterrupted{': ' + text if text else ''}.", err=True)
+                ctx.exit(130)
+            except OSError as error:
+                if error.errno == errno.EPIPE:
+                    raise  # click knows what to do when the reader of a pipe went away
+                where = f"{error.filename}: " if error.filename else ""
+                raise click.ClickException(f"{where}{error.strerror or error}") from None
+
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group("bit", cls=_Commands, context_settings=_SETTINGS)
+@click.version_option(bit.__version__, "--version", prog_name="bit")
+def main() -> None:
+    """Optimal observables of effective-field-theory coefficients, from weighted events to limits.
+
+    Events are features x and, for each event, a weight that is a polynomial in Wilson coefficients. bit trains
+    boosted trees that learn how these weights depend on x, and so the observable that measures the coefficients
+    best; and it tells what interval to expect from it.
+
+    \b
+    To see it all at work:    bit demo
+    With your own events:     bit run config.toml
+    Events to play with:      bit simulate zh -n 50000 --seed 1 -o zh.root
+    """  # noqa: D301
+
+
+# ---------------------------------------------------------------------- events
+@main.command(short_help="Simulate events with exact weights.")
+@click.argument("process", type=click.Choice(["zh"]))
+@click.option("-n", "--n-events", type=click.IntRange(min=1), required=True, help="Number of events.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same events.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="File to write: .root or .npz.")
+@click.option("--cuts", metavar="TEXT", help="Selection of features, such as 'pt>200, abs(y)<2.5'.")
+@click.option("--mu-f", metavar="GEV", default="sqrt_s", show_default=True, help="Factorisation scale, or sqrt_s.")
+@click.option("--e", type=float, default=0.3028, show_default=True, help="Electromagnetic coupling.")
+@click.option(
+    "--flavour",
+    type=click.Choice(["summed", "latent"]),
+    default="summed",
+    show_default=True,
+    help="Sum over quark flavours, or draw one per event (kept in aux).",
+)
+@click.option("--theta0", metavar="TEXT", help="Reference point in TeV^-2, such as 'cHW=0.1,cHq3=-0.02'.")
+def simulate(
+    process: str,
+    n_events: int,
+    seed: int,
+    output: str,
+    cuts: str | None,
+    mu_f: str,
+    e: float,
+    flavour: Any,
+    theta0: str | None,
+) -> None:
+    """Simulate events with exact weights.
+
+    PROCESS zh is pp -> Z H with Z -> l l at 13 TeV and leading order, with the coefficients cHW, cHWtil and cHq3.
+
+    \b
+    Examples:
+      bit simulate zh -n 50000 --seed 1 -o zh.root
+      bit simulate zh -n 500000 --cuts "pt>200" -o boosted.npz
+    """  # noqa: D301
+    from bit.io.arrays import write_npz
+    from bit.io.root import write_root
+    from bit.processes import zh
+
+    write = {".root": write_root, ".npz": write_npz}.get(Path(output).suffix)
+    if write is None:
+        raise InputError(f"{output!r} ends neither in .root nor in .npz: name the file so that its format is known.")
+    _check_writable(output)
+    result = zh.simulate(
+        n_events,
+        seed=seed,
+        mu_f="sqrt_s" if mu_f == "sqrt_s" else _number(mu_f, "--mu-f"),
+        e=e,
+        cuts=cuts,
+        flavour=flavour,
+        theta0=None if theta0 is None else _point(theta0),
+    )
+    write(output, result.table, configuration=result.configuration)
+    click.echo(f"cross-section          {result.sigma_fb:.5g} +- {result.sigma_error_fb:.2g} fb")
+    click.echo(f"events                 {result.table.n_events}")
+    click.echo(f"effective number       {result.table.n_eff:.0f}")
+    click.echo(f"written to             {output}")
+
+
+# ---------------------------------------------------------------------- analysis
+_overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change the configuration, such as --set limits.lumi_fb=3000; may be repeated.",
+)
+_config_file = click.argument("config", type=click.Path(), metavar="CONFIG.toml")
+
+
+@main.command(epilog=_EXAMPLE, short_help="Train trees and write them.")
+@_config_file
+@click.option("-o", "--output", type=click.Path(), help="Forest to write; default forest.json in output.dir.")
+@_overrides
+def train(config: str, output: str | None, overrides: tuple[str, ...]) -> None:
+    """Train trees on a part of the events and write the forest as JSON.
+
+    Ctrl-C ends the training; the trees grown until then are written.
+
+    \b
+    Example:
+      bit train config.toml --set train.n_estimators=500 -o forest.json
+    """  # noqa: D301
+    from bit import analysis
+    from bit.config import load_config
+
+    settings = load_config(config, overrides)
+    target = Path(output) if output else analysis.output_folder(settings) / "forest.json"
+    _check_writable(target)
+    parts = analysis.divide(settings, analysis.read_events(settings))
+    click.echo(f"train on {parts.train.n_events} events")
+    model = analysis.train(settings, parts)
+    analysis.save_forest(settings, model.forest_, target)
+    if model.interrupted_:
+        raise KeyboardInterrupt(f"the {model.n_iter_} trees until then are in {target}")
+    click.echo(f"{model.n_iter_} trees for {len(model.output_terms_)} functions written to {target}")
+
+
+@main.command(epilog=_EXAMPLE, short_help="Expected intervals from trained trees.")
+@_config_file
+@click.option("-m", "--model", type=click.Path(), help="Forest of 'bit train'; default forest.json in output.dir.")
+@click.option("-o", "--output", type=click.Path(), help="Results to write as JSON; default limits.json in output.dir.")
+@_overrides
+def limits(config: str, model: str | None, output: str | None, overrides: tuple[str, ...]) -> None:
+    """Tell what intervals of the coefficients to expect from a trained forest and other observables.
+
+    Bins and results come from events that the training with the same configuration did not use.
+
+    \b
+    Example:
+      bit limits config.toml --model forest.json --set limits.lumi_fb=3000
+    """  # noqa: D301
+    from bit import analysis
+    from bit.config import load_config
+    from bit.export import load
+
+    settings = load_config(config, overrides)
+    folder = Path(settings.output.dir)
+    source = Path(model) if model else folder / "forest.json"
+    forest = load(source)
+    analysis.check_division(settings, forest, source)
+    target = Path(output) if output else analysis.output_folder(settings) / "limits.json"
+    _check_writable(target)
+    result = analysis.results(settings, forest)
+    analysis.write_json(target, result.to_dict())
+    click.echo(result.table())
+    click.echo(f"\nwritten to {target}")
+
+
+@main.command(epilog=_EXAMPLE, short_help="Train, limits and figures in one go.")
+@_config_file
+@_overrides
+def run(config: str, overrides: tuple[str, ...]) -> None:
+    """Do everything: train, limits, figures; all goes into the folder output.dir.
+
+    \b
+    Example:
+      bit run config.toml --set output.dir=first_try
+    """  # noqa: D301
+    from bit import analysis
+    from bit.config import load_config
+
+    settings = load_config(config, overrides)
+    result = analysis.run(settings, say=click.echo)
+    click.echo("\n" + result.table())
+
+
+@main.command(short_help="Show all of it on simulated pp -> Z H events.")
+@click.option("--data", type=click.Path(), help="The sample; default data/zh.root.")
+@click.option("--out", default="demo", show_default=True, type=click.Path(), help="Folder of results.")
+@_overrides
+def demo(data: str | None, out: str, overrides: tuple[str, ...]) -> None:
+    """Show it at work on 50 000 simulated events of pp -> Z H -> l l H.
+
+    Trains on three coefficients at once and compares the interval that each can expect from the transverse momentum,
+    from the best single feature, from the learned observable and from the true score of the simulation, which is
+    the best that can be. Writes results.json, forest.json, config.toml and figures.
+    """
+    from bit.demo import demo_config, run_demo
+
+    start = time.perf_counter()
+    settings = demo_config(data, out, overrides)
+    result = run_demo(settings, say=click.echo)
+    click.echo("\n" + result.table())
+    click.echo(f"\nresults and figures are in {settings.output.dir} ({time.perf_counter() - start:.0f} s)")
+
+
+@main.command(short_help="Compile everything once, ahead of time.")
+def warmup() -> None:
+    """Compile all kernels, so that the first training does not have to.
+
+    They are cached on disk; this is needed once after an installation or an update.
+    """
+    from bit.analysis import compile_kernels
+
+    start = time.perf_counter()
+    compile_kernels()
+    click.echo(f"all kernels are compiled ({time.perf_counter() - start:.1f} s)")
+
+
+# ---------------------------------------------------------------------- helpers
+def _check_writable(path: str | Path) -> None:
+    """Fail before the work, not after it, where a file cannot be written."""
+    from bit.files import replacing
+
+    try:
+        with replacing(path):
+            raise _NothingWritten
+    except _NothingWritten:
+        pass
+
+
+class _NothingWritten(Exception):
+    """Leaves `replacing` without a file."""
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{name}={text!r}: a number is needed.") from None
+
+
+def _point(text: str) -> dict[str, float]:
+    """Read ``"cHW=0.1, cHq3=-0.02"``."""
+    point = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(f"--theta0: {part.strip()!r} is not understood: write name=value, such as 'cHW=0.1'.")
+        point[name.strip()] = _number(value, f"--theta0 {name.strip()}")
+    return point

@@ -1,0 +1,438 @@
+"""The configuration of an analysis: one frozen dataclass for all commands, read from TOML.
+
+Sections and keys (all but ``data.path`` have defaults)::
+
+    [data]
+    path = "events.root"          # .root, .npz, .lhe or .lhe.gz; a list of ROOT files is read as one sample
+    tree = "events"               # ROOT only; default: the only tree of the file
+    features = ["pt", "phi"]      # default: all
+    params = ["cHW", "cHWtil"]    # default: all
+    unit = "fb"                   # of the weights in files not written by bit: "fb" or "pb"
+    norm = "sum"                  # likewise: their "sum" or their "average" is the cross-section
+    split = [0.5, 0.1, 0.4]       # shares of the events for training, for choosing bins, for the result
+    labels = {pt = "p_T"}         # LaTeX of features in figures
+
+    [train]                       # arguments of bit.BoostedInformationTree; "none" stands for Python's None
+    n_estimators = 300
+    max_depth = 5
+
+    [cp]                          # CP parity; with it every event is used together with its CP image
+    flip = ["phi"]                # features that change sign
+    swap = [["pt_lm", "pt_lp"]]   # features that change places
+    odd_params = ["cHWtil"]       # coefficients of CP-odd operators
+
+    [observables]
+    names = ["pt", "learned"]     # features; "best": the best single feature; "learned"; "true": the joint score
+
+    [limits]
+    lumi_fb = 300.0
+    cl = 0.95
+    n_bins = 20
+    params = ["cHW"]              # default: all
+    order = "quadratic"           # or "linear"
+    others = "zero"               # or "profiled": the other coefficients
+
+    [output]
+    dir = "out"
+    seed = 1                      # of the division of the events, and of the training
+
+The sections ``[distill]`` and ``[compare]`` are reserved and refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import os
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from bit.errors import FileFormatError, InputError, near_match
+from bit.estimators import BoostedInformationTree
+from bit.files import existing_file
+from bit.inference.results import Order, Others
+from bit.parity import CPParity
+
+BEST, LEARNED, TRUE = "best", "learned", "true"
+"""Names of observables that are not features."""
+
+_RESERVED = ("distill", "compare")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Section ``[data]``: which events, and how they are divided.
+
+    Attributes
+    ----------
+    path : tuple of str
+        Files.
+    tree, features, params, unit, norm
+        Arguments of the readers; None for their defaults.
+    split : tuple of float
+        Shares for training, for choosing bins, and for the result.
+    labels : mapping of str to str
+        LaTeX of features, without dollar signs.
+    """
+
+    path: tuple[str, ...]
+    tree: str | None = None
+    features: tuple[str, ...] | None = None
+    params: tuple[str, ...] | None = None
+    unit: Literal["fb", "pb"] | None = None
+    norm: Literal["sum", "average"] | None = None
+    split: tuple[float, ...] = (0.5, 0.1, 0.4)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObservablesConfig:
+    """Section ``[observables]``: features, ``"best"``, ``"learned"``, ``"true"``."""
+
+    names: tuple[str, ...] = (BEST, LEARNED, TRUE)
+
+
+@dataclass(frozen=True)
+class LimitsConfig:
+    """Section ``[limits]``.
+
+    Attributes
+    ----------
+    lumi_fb : float
+        Integrated luminosity in fb^-1.
+    cl : float
+        Confidence level.
+    n_bins : int
+        Equally probable bins of every observable.
+    params : tuple of str or None
+        Coefficients to constrain, None for all.
+    order, others : str
+        As in `bit.inference.limits`.
+    """
+
+    lumi_fb: float = 300.0
+    cl: float = 0.95
+    n_bins: int = 20
+    params: tuple[str, ...] | None = None
+    order: Order = "quadratic"
+    others: Others = "zero"
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """Section ``[output]``: folder of results, and the seed."""
+
+    dir: str = "out"
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that determines an analysis.
+
+    Attributes
+    ----------
+    data : DataConfig
+        Events.
+    train : mapping
+        Arguments of `bit.BoostedInformationTree`.
+    cp : CPParity or None
+        Parity under which samples are made symmetric.
+    observables : ObservablesConfig
+        What is compared.
+    limits : LimitsConfig
+        Statistics.
+    output : OutputConfig
+        Folder and seed.
+
+    See Also
+    --------
+    load_config : Read one from TOML.
+    """
+
+    data: DataConfig
+    train: Mapping[str, Any] = field(default_factory=dict)
+    cp: CPParity | None = None
+    observables: ObservablesConfig = field(default_factory=ObservablesConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as nested dictionaries of JSON types.
+
+        Returns
+        -------
+        dict
+            Sections and keys as in TOML; keys that are None are left out. `from_dict` takes it back.
+        """
+        sections = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        return {name: section for name, section in sections.items() if section}
+
+    def to_toml(self) -> str:
+        """Return the configuration as TOML text, which `load_config` reads back to an equal object.
+
+        Returns
+        -------
+        str
+            Sections and keys.
+        """
+        lines = []
+        for section, content in self.to_dict().items():
+            lines.append(f"[{section}]")
+            lines += [f"{key} = {_toml(value)}" for key, value in content.items()]
+            lines.append("")
+        return "\n".join(lines)
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration from a TOML file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; paths in it are relative to the current folder.
+    overrides : sequence of str, optional
+        Changes on top of it, such as ``"limits.lumi_fb=3000"``.
+
+    Returns
+    -------
+    Config
+        Checked.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or a section, key or value is not understood.
+    FileFormatError
+        If the file is not TOML.
+    """
+    file = existing_file(path)
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        kind = "an event file" if Path(path).suffix in (".root", ".npz", ".lhe", ".gz") else "not TOML"
+        raise FileFormatError(
+            f"{file} is {kind} ({error}); give a configuration, a text file that begins with "
+            '[data] and path = "events.root".'
+        ) from None
+    return from_dict(document, overrides, source=str(file))
+
+
+def from_dict(document: Mapping[str, Any], overrides: Sequence[str] = (), *, source: str = "configuration") -> Config:
+    """Check a parsed configuration.
+
+    Parameters
+    ----------
+    document : mapping
+        Sections and keys as in TOML.
+    overrides : sequence of str, optional
+        Changes, ``"section.key=value"``; the value is TOML, or text if it is not.
+    source : str, default="configuration"
+        Where it comes from, for messages.
+
+    Returns
+    -------
+    Config
+        Checked; values that are left out have their defaults.
+
+    Raises
+    ------
+    InputError
+        For unknown sections and keys (the nearest known one is named) and for values outside their rule.
+    """
+    known = [item.name for item in fields(Config)]
+    merged: dict[str, dict[str, Any]] = {}
+    for name, section in document.items():
+        _check_section(name, known, source)
+        if not isinstance(section, Mapping):
+            raise InputError(f"{source}: {name}={section!r} stands outside of a section; write it below a [section].")
+        merged[name] = dict(section)
+    for text in overrides:
+        name, key, value = _parse_override(text)
+        _check_section(name, known, f"override {text!r}")
+        merged.setdefault(name, {})[key] = value
+    if "path" not in merged.get("data", {}):
+        raise InputError(f'{source} names no events: write [data] and below it path = "events.root".')
+    cp = merged.get("cp")
+    return Config(
+        data=DataConfig(**_read("data", merged, _DATA, source)),
+        train=_read_train(merged.get("train", {}), source),
+        cp=CPParity(**_read("cp", merged, _CP, source)) if cp else None,
+        observables=ObservablesConfig(**_read("observables", merged, _OBSERVABLES, source)),
+        limits=LimitsConfig(**_read("limits", merged, _LIMITS, source)),
+        output=OutputConfig(**_read("output", merged, _OUTPUT, source)),
+    )
+
+
+def _check_section(name: str, known: Sequence[str], source: str) -> None:
+    if name in _RESERVED:
+        raise InputError(f"{source}: the section [{name}] is not in this version of bit; remove it.")
+    if name not in known:
+        raise InputError(f"{source}: unknown section [{name}]: {near_match(name, known)}")
+
+
+def _parse_override(text: str) -> tuple[str, str, Any]:
+    target, equals, value = text.partition("=")
+    section, dot, key = target.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise InputError(f"{text!r} is not understood: write section.key=value, such as limits.lumi_fb=3000.")
+    try:
+        return section, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, value.strip()
+
+
+# ---------------------------------------------------------------------- rules of values
+_Rule = Callable[[Any], Any]
+
+
+class _RuleError(Exception):
+    """A value breaks its rule; the text is the rule."""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise _RuleError("a text is needed")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Accept one text as a list of one."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not listed or not all(isinstance(item, str) and item for item in listed):
+        raise _RuleError('a list of names is needed, such as ["cHW", "cHq3"]')
+    if len(set(listed)) < len(listed):
+        raise _RuleError("every name may stand once")
+    return tuple(listed)
+
+
+def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
+    rule = 'a list of pairs of names is needed, such as [["pt_lm", "pt_lp"]]'
+    if not isinstance(value, list | tuple):
+        raise _RuleError(rule)
+    for pair in value:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+            raise _RuleError(rule)
+    return tuple((first, second) for first, second in value)
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(label, str) for label in value.values()):
+        raise _RuleError('a table of texts is needed, such as {pt = "p_T"}')
+    return dict(value)
+
+
+def _shares(value: Any) -> tuple[float, ...]:
+    numbers = value if isinstance(value, list | tuple) else []
+    if len(numbers) != 3 or not all(_is_number(x) and x > 0 for x in numbers) or sum(numbers) > 1 + 1e-12:
+        raise _RuleError("three positive shares (training, bins, result) with a sum of at most 1 are needed")
+    return tuple(float(x) for x in numbers)
+
+
+def _number(rule: str, holds: Callable[[float], bool]) -> _Rule:
+    def check(value: Any) -> float:
+        if not _is_number(value) or not holds(value):
+            raise _RuleError(rule)
+        return float(value)
+
+    return check
+
+
+def _integer(low: int) -> _Rule:
+    def check(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise _RuleError(f"a whole number of at least {low} is needed")
+        return value
+
+    return check
+
+
+def _one_of(*options: str) -> _Rule:
+    def check(value: Any) -> Any:
+        if value not in options:
+            raise _RuleError("choose " + " or ".join(repr(option) for option in options))
+        return value
+
+    return check
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_DATA: dict[str, _Rule] = {
+    "path": _texts,
+    "tree": _text,
+    "features": _texts,
+    "params": _texts,
+    "unit": _one_of("fb", "pb"),
+    "norm": _one_of("sum", "average"),
+    "split": _shares,
+    "labels": _labels,
+}
+_CP: dict[str, _Rule] = {"flip": _texts, "swap": _pairs, "odd_params": _texts}
+_OBSERVABLES: dict[str, _Rule] = {"names": _texts}
+_LIMITS: dict[str, _Rule] = {
+    "lumi_fb": _number("a positive luminosity in fb^-1 is needed", lambda x: x > 0),
+    "cl": _number("a confidence level between 0 and 1, such as 0.95, is needed", lambda x: 0 < x < 1),
+    "n_bins": _integer(1),
+    "params": _texts,
+    "order": _one_of("linear", "quadratic"),
+    "others": _one_of("zero", "profiled"),
+}
+_OUTPUT: dict[str, _Rule] = {"dir": _text, "seed": _integer(0)}
+
+
+def _read(section: str, document: Mapping[str, Any], rules: Mapping[str, _Rule], source: str) -> dict[str, Any]:
+    values = {}
+    for key, value in document.get(section, {}).items():
+        if key not in rules:
+            raise InputError(f"{source}: unknown key {key!r} in [{section}]: {near_match(key, rules)}")
+        try:
+            values[key] = rules[key](value)
+        except _RuleError as rule:
+            raise InputError(f"{source}: {section}.{key}={value!r}: {rule}.") from None
+    return values
+
+
+def _read_train(section: Mapping[str, Any], source: str) -> dict[str, Any]:
+    known = [name for name in inspect.signature(BoostedInformationTree).parameters if name != "verbose"]
+    for key in section:
+        if key not in known:
+            raise InputError(
+                f"{source}: unknown key {key!r} in [train], which holds arguments of BoostedInformationTree: "
+                f"{near_match(key, known)}"
+            )
+        if not isinstance(section[key], str | int | float | list):
+            raise InputError(f"{source}: train.{key}={section[key]!r}: a text, number, truth value or list is needed.")
+    return {key: None if value == "none" else value for key, value in section.items()}
+
+
+# ---------------------------------------------------------------------- writing
+def _plain(section: Any) -> dict[str, Any]:
+    if section is None:
+        return {}
+    if isinstance(section, Mapping):
+        return {key: "none" if value is None else _listed(value) for key, value in section.items()}
+    values = {item.name: getattr(section, item.name) for item in fields(section)}
+    kept = {key: _listed(value) for key, value in values.items() if value is not None}
+    return {key: value for key, value in kept.items() if value not in ([], {})}
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    # Texts, numbers and truth values of JSON are valid TOML.
+    return json.dumps(value, ensure_ascii=False)

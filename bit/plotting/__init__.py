@@ -1,0 +1,26 @@
+"""Figures: functions of arrays and results, which return a `matplotlib.figure.Figure`; `save` writes it.
+
+Nothing here touches pyplot or leaves a trace in matplotlib's global settings. Functions of one panel take
+``ax=`` to draw into a panel of yours.
+"""
+
+from bit.plotting.distributions import distribution, profile
+from bit.plotting.inference import intervals, scan_curves
+from bit.plotting.style import feature_label, figure, panels, param_label, save, style, term_label
+from bit.plotting.trees import importances, loss
+
+__all__ = [
+    "distribution",
+    "feature_label",
+    "figure",
+    "importances",
+    "intervals",
+    "loss",
+    "panels",
+    "param_label",
+    "profile",
+    "save",
+    "scan_curves",
+    "style",
+    "term_label",
+]

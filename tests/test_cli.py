@@ -1,0 +1,307 @@
+"""The command line: what the commands write and say, exit codes, and one sentence for every mistake."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import bit
+from bit import CPParity, EventTable, PolynomialBasis, analysis, read_npz, read_root, write_npz, write_root
+from bit.cli import main
+
+PARITY = CPParity(flip=["phi"], odd_params=["cHWtil"])
+
+CP = """
+[cp]
+flip = ["phi"]
+odd_params = ["cHWtil"]
+"""
+
+CONFIG = f"""
+[data]
+path = "events.root"
+[train]
+n_estimators = 5
+max_depth = 3
+min_samples_leaf = 10
+{CP}
+[observables]
+names = ["pt", "best", "learned", "true"]
+[limits]
+n_bins = 5
+order = "linear"
+[output]
+dir = "out"
+"""
+
+
+def small_table(n_events=2000):
+    """Toy in which cHW acts through pt and cHWtil through sin(phi), with noise that features do not show."""
+    rng = np.random.default_rng(5)
+    pt, phi = rng.exponential(100.0, n_events), rng.uniform(-np.pi, np.pi, n_events)
+    w_0 = rng.uniform(0.5, 1.5, n_events) / n_events
+    r_even, r_odd = pt / 200 + rng.normal(0, 0.1, n_events), np.sin(phi) * (0.5 + pt / 400)
+    columns = [np.ones(n_events), r_even, r_odd, r_even**2, r_even * r_odd, r_odd**2]
+    return EventTable(
+        np.column_stack([pt, phi]).astype(np.float32),
+        w_0[:, np.newaxis] * np.column_stack(columns),
+        PolynomialBasis(["cHW", "cHWtil"]),
+        feature_names=("pt", "phi"),
+        units=("GeV", ""),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_root(tmp_path / "events.root", small_table(), show_progress=False)
+    (tmp_path / "config.toml").write_text(CONFIG)
+    return tmp_path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, list(arguments))
+
+
+def fails(code, *arguments):
+    """Run a command that has to fail, and return its one sentence."""
+    result = call(*arguments)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    assert isinstance(result.exception, SystemExit)
+    return result.stderr.strip()
+
+
+# ---------------------------------------------------------------------- help
+def test_version_and_help():
+    assert call("--version").output == f"bit, version {bit.__version__}\n"
+    listing = call("--help").output
+    commands = ["demo", "limits", "run", "simulate", "train", "warmup"]
+    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-6:] == commands
+    for command in commands:
+        result = call(command, "--help")
+        assert result.exit_code == 0
+        assert result.output.startswith("Usage: ")
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "bit", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"bit, version {bit.__version__}\n"
+
+
+def test_the_example_of_the_help_is_a_valid_configuration(folder):
+    text = call("run", "--help").output
+    (folder / "example.toml").write_text(text[text.rindex("[data]") : text.index("All sections")])
+    config = bit.config.load_config(folder / "example.toml")
+    assert config.observables.names == ("pt", "best", "learned", "true")
+
+
+def test_wrong_usage_exits_with_2(folder):
+    assert "No such command" in fails(2, "simulat")
+    assert "Missing argument" in fails(2, "train")
+    assert "No such option" in fails(2, "run", "config.toml", "--sett", "a.b=1")
+    assert "Missing option" in fails(2, "simulate", "zh", "-n", "10")
+    assert "is not in the range" in fails(2, "simulate", "zh", "-n", "0", "-o", "a.npz")
+    assert "is not 'zh'" in fails(2, "simulate", "zz", "-n", "10", "-o", "a.npz")
+
+
+# ---------------------------------------------------------------------- commands
+def test_run_writes_everything_and_says_what_it_found(folder):
+    result = call("run", "config.toml", "--set", "limits.lumi_fb=1000")
+    assert result.exit_code == 0, result.output
+    written = {path.name for path in (folder / "out").iterdir()}
+    figures = {"loss", "importance", "profile_cHW", "profile_cHWtil", "distribution", "limits", "intervals"}
+    assert written == {"config.toml", "forest.json", "results.json"} | {f"{name}.png" for name in figures}
+    found = json.loads((folder / "out" / "results.json").read_text())
+    assert found["bit_version"] == bit.__version__
+    assert found["config"]["limits"]["lumi_fb"] == 1000
+    assert found["events"]["train"] == 1000
+    rows = {(row["param"], row["observable"]): row for row in found["intervals"]}
+    assert len(rows) == 8
+    # The even feature cannot tell about the odd coefficient; phi can, and is found.
+    assert rows["cHWtil", "pt"]["lower"] is None
+    assert rows["cHWtil", "best"]["feature"] == "phi"
+    assert rows["cHW", "best"]["feature"] == "pt"
+    width = {key: row["upper"] - row["lower"] for key, row in rows.items() if row["lower"] is not None}
+    assert width["cHWtil", "true"] < width["cHWtil", "learned"] < width["cHWtil", "best"]
+    assert "rho^2" in result.output
+    assert re.search(r"cHWtil +none +\[.*\(phi\)", result.output)
+    # Training and limits one by one, from the configuration that was written, give the same.
+    assert "5 trees for 5 functions" in call("train", "out/config.toml", "-o", "model.json").output
+    assert (folder / "model.json").read_bytes() == (folder / "out" / "forest.json").read_bytes()
+    result = call("limits", "out/config.toml", "--model", "model.json", "-o", "limits.json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    assert json.loads((folder / "limits.json").read_text()) == found
+    stored = bit.load("model.json").config
+    assert stored["analysis"]["train"]["n_estimators"] == 5
+    assert stored["parameters"]["random_state"] == 1
+    assert bit.load("model.json").latex == ("pt", "phi")
+
+
+def test_npz_and_choices_of_features_and_coefficients(folder):
+    write_npz(folder / "events.npz", small_table())
+    change = ["--set", "data.path=events.npz", "--set", 'data.params=["cHW"]', "--set", 'data.features=["pt"]']
+    (folder / "config.toml").write_text(CONFIG.replace(CP, ""))
+    assert call("train", "config.toml", *change).exit_code == 0
+    forest = bit.load("out/forest.json")
+    assert forest.feature_names == ("pt",)
+    assert forest.output_terms == (("cHW",), ("cHW", "cHW"))
+
+
+def test_coefficients_with_any_name_can_be_drawn(folder):
+    table = small_table()
+    basis = PolynomialBasis(["cHbox", "50%_{x}$"])
+    write_root(folder / "events.root", EventTable(table.features, table.weights, basis, feature_names=("p$t", "a_b")))
+    (folder / "config.toml").write_text(CONFIG.replace(CP, "").replace('"pt"', '"p$t"'))
+    result = call("run", "config.toml")
+    assert result.exit_code == 0, result.output
+    assert (folder / "out" / "limits.png").exists()
+
+
+def test_limits_warns_if_the_events_were_divided_otherwise(folder):
+    assert call("train", "config.toml").exit_code == 0
+    result = call("limits", "config.toml", "--set", "output.seed=2")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: the forest in out/forest.json was trained with another data.split")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", ["root", "npz"])
+def test_simulate_writes_events_with_their_configuration(folder, suffix):
+    pytest.importorskip("vegas", reason="the extra 'simulate' is not installed")
+    path = f"zh.{suffix}"
+    result = call("simulate", "zh", "-n", "200", "--seed", "3", "-o", path, "--cuts", "pt>100", "--theta0", "cHW=0.1")
+    assert result.exit_code == 0, result.output
+    table = (read_root if suffix == "root" else read_npz)(path)
+    assert table.n_events == 200
+    assert table.column("pt").min() > 100
+    assert table.basis.reference == (0.1, 0.0, 0.0)
+    assert re.search(rf"cross-section +{table.sigma_fb:.5g} \+- \S+ fb", result.output)
+    assert re.search(rf"effective number +{table.n_eff:.0f}\n", result.output)
+
+
+def test_warmup_compiles_every_kernel_for_every_use():
+    import importlib
+    import pkgutil
+
+    import bit.kernels
+
+    def compiled():
+        found = {}
+        for module in pkgutil.iter_modules(bit.kernels.__path__):
+            names = vars(importlib.import_module(f"bit.kernels.{module.name}"))
+            for name, value in names.items():
+                if getattr(value, "signatures", None) is not None and not name.startswith("_"):
+                    found[name] = len(value.signatures)
+        return found
+
+    result = call("warmup")
+    assert result.exit_code == 0
+    before = compiled()
+    assert before
+    assert min(before.values()) >= 1
+    # A training of another shape needs nothing more.
+    table = small_table().with_cp_mirror(PARITY)
+    bit.BIT(n_estimators=2, max_depth=2, early_stopping=True).fit(table).predict(table)
+    assert compiled() == before
+
+
+# ---------------------------------------------------------------------- mistakes
+def changed(folder, old, new):
+    (folder / "config.toml").write_text(CONFIG.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"events.root"', '"event.root"', "no such file: event.root; did you mean 'events.root'?"),
+        ('"events.root"', '"config.toml"', "config.toml has the suffix '.toml'"),
+        ('"events.root"', '"events.root"\nfeatures = ["ptt"]', "did you mean 'pt'?"),
+        ('"events.root"', '"events.root"\nparams = ["cHw"]', "did you mean 'cHW'"),
+        ('"events.root"', '"events.root"\ntree = "event"', "did you mean 'events'?"),
+        ('"events.root"', '"events.root"\nlabels = {p = "p_T"}', "data.labels: no feature 'p'"),
+        ('"events.root"', '"events.root"\nlabels = {pt = "{p"}', "the label '{p' of 'pt' cannot be drawn"),
+        ("[train]", "[trian]", "unknown section [trian]: did you mean 'train'?"),
+        ("max_depth", "max_deph", "unknown key 'max_deph' in [train]"),
+        ("max_depth = 3", "max_depth = 0", "max_depth=0: a positive integer or None"),
+        ("max_depth = 3", "learning_rate = 3", "learning_rate=3: a number in (0, 1]"),
+        ('names = ["pt"', 'names = ["pT"', "observables.names: no feature 'pT': did you mean 'pt'?"),
+        ('odd_params = ["cHWtil"]', 'odd_params = ["cHBtil"]', "cp.odd_params: no coefficient 'cHBtil'"),
+        ('flip = ["phi"]', 'flip = ["ph"]', "did you mean 'phi'?"),
+        ("n_bins = 5", 'n_bins = 5\nparams = ["cHB"]', "limits.params: no coefficient 'cHB'"),
+        ("n_bins = 5", "n_bins = 500", "800 events for the result are too few for limits.n_bins=500"),
+        ('dir = "out"', 'dir = "config.toml"', "cannot make the folder config.toml"),
+        ("n_estimators", "[n", "is not TOML"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_sentence(folder, old, new, message):
+    changed(folder, old, new)
+    said = fails(1, "run", "config.toml")
+    assert said.startswith("Error: ")
+    assert message in said
+    assert "\n" not in said
+
+
+def test_other_mistakes_are_one_sentence(folder):
+    for message, arguments in (
+        ("no such file: confg.toml; did you mean 'config.toml'?", ["train", "confg.toml"]),
+        ("events.root is an event file", ["train", "events.root"]),
+        ("the folder missing does not exist", ["train", "config.toml", "-o", "missing/forest.json"]),
+        ("no such file: out/forest.json", ["limits", "config.toml"]),
+        ("config.toml is not JSON", ["limits", "config.toml", "--model", "config.toml"]),
+        ("write section.key=value", ["run", "config.toml", "--set", "lumi=3"]),
+        ("ends neither in .root nor in .npz", ["simulate", "zh", "-n", "5", "-o", "zh.csv"]),
+        ("the folder missing does not exist", ["simulate", "zh", "-n", "5", "-o", "missing/zh.npz"]),
+        ("did you mean 'pt'?", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--cuts", "ptt>5"]),
+        ("write name=value", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--theta0", "0.1"]),
+        ("--mu-f='low': a number is needed", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--mu-f", "low"]),
+        ("unknown coefficient 'cHB'", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--theta0", "cHB=1"]),
+    ):
+        said = fails(1, *arguments)
+        assert said.startswith("Error: ")
+        assert message in said, said
+        assert "\n" not in said
+    assert not list(folder.glob("*.npz"))
+
+
+def test_ten_events_are_too_few(folder):
+    write_root(folder / "events.root", small_table(10), show_progress=False)
+    assert "5 training events are too few" in fails(1, "run", "config.toml")
+    # Trees alone can be trained on them if asked for.
+    assert call("train", "config.toml", "--set", "train.min_samples_leaf=1").exit_code == 0
+    assert "too few for limits.n_bins=5" in fails(1, "limits", "config.toml", "--set", "train.min_samples_leaf=1")
+
+
+def test_a_forest_of_other_events_is_refused(folder):
+    assert call("train", "config.toml").exit_code == 0
+    table = small_table()
+    renamed = EventTable(table.features, table.weights, table.basis, feature_names=("pt_z", "phi"))
+    write_root(folder / "events.root", renamed, show_progress=False)
+    changed(folder, '"pt", "best"', '"pt_z", "best"')
+    assert "'pt'" in fails(1, "limits", "config.toml")
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_ctrl_c_keeps_the_trees_and_exits_with_130(folder, command):
+    analysis.compile_kernels()
+    old = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        # Long after the reading of 2000 events (0.1 s), and long before a million trees.
+        signal.setitimer(signal.ITIMER_REAL, 1.5)
+        result = call(command, "config.toml", "--set", "train.n_estimators=1000000")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, old)
+    assert result.exit_code == 130, result.output
+    n_trees = bit.load("out/forest.json").n_trees
+    assert 1 <= n_trees < 1_000_000
+    assert f"Warning: interrupted after {n_trees} of 1000000 trees" in result.stderr
+    assert f"Interrupted: the {n_trees} trees until then are in out/forest.json." in result.stderr
+    assert not (folder / "out" / "results.json").exists()

@@ -1,0 +1,143 @@
+"""The configuration: defaults, rules, near matches, and the way through TOML and back."""
+
+import pytest
+
+from bit.config import Config, DataConfig, LimitsConfig, OutputConfig, from_dict, load_config
+from bit.demo import SETTINGS
+from bit.errors import FileFormatError, InputError
+
+SHORTEST = {"data": {"path": "events.root"}}
+
+FULL = """
+[data]
+path = ["a.root", "b.root"]
+tree = "events"
+features = ["pt", "phi"]
+params = ["cHW", "cHWtil"]
+unit = "pb"
+norm = "average"
+split = [0.5, 0.2, 0.3]
+labels = {pt = 'p_{T,Z} "hard"', phi = "\\\\hat{\\\\phi}"}
+[train]
+n_estimators = 10
+max_depth = "none"
+max_leaf_nodes = 8
+learning_rate = 1e-05
+early_stopping = true
+terms = ["cHW", ["cHW", "cHW"]]
+[cp]
+flip = ["phi"]
+swap = [["pt_lm", "pt_lp"]]
+odd_params = ["cHWtil"]
+[observables]
+names = ["pt", "learned"]
+[limits]
+lumi_fb = 3000
+cl = 0.9
+n_bins = 12
+params = ["cHW"]
+order = "linear"
+others = "profiled"
+[output]
+dir = "somewhere"
+seed = 7
+"""
+
+
+def with_value(section, key, value):
+    document = {"data": {"path": "events.root"}}
+    document.setdefault(section, {})[key] = value
+    return document
+
+
+def test_the_shortest_configuration_has_all_defaults():
+    assert from_dict(SHORTEST) == Config(DataConfig(("events.root",)))
+    assert from_dict(SHORTEST).limits == LimitsConfig(300.0, 0.95, 20, None, "quadratic", "zero")
+
+
+def test_every_key_is_read(tmp_path):
+    path = tmp_path / "full.toml"
+    path.write_text(FULL)
+    config = load_config(path)
+    assert config.data.path == ("a.root", "b.root")
+    assert config.data.split == (0.5, 0.2, 0.3)
+    assert config.data.labels == {"pt": 'p_{T,Z} "hard"', "phi": r"\hat{\phi}"}
+    assert config.train["max_depth"] is None
+    assert config.train["terms"] == ["cHW", ["cHW", "cHW"]]
+    assert config.cp.swap == (("pt_lm", "pt_lp"),)
+    assert config.limits == LimitsConfig(3000.0, 0.9, 12, ("cHW",), "linear", "profiled")
+    assert config.output == OutputConfig("somewhere", 7)
+
+
+@pytest.mark.parametrize("source", ["full", "demo", "shortest"])
+def test_toml_round_trip_is_exact(tmp_path, source):
+    path = tmp_path / "config.toml"
+    path.write_text(FULL)
+    config = load_config(path) if source == "full" else from_dict({"demo": SETTINGS, "shortest": SHORTEST}[source])
+    path.write_text(config.to_toml())
+    assert load_config(path) == config
+    assert from_dict(config.to_dict()) == config
+
+
+def test_overrides_change_values_and_are_checked(tmp_path):
+    changes = ["limits.lumi_fb=3000", "train.max_depth=3", "output.dir=there", 'limits.params=["cHW"]']
+    config = from_dict(SHORTEST, changes)
+    assert (config.limits.lumi_fb, config.train["max_depth"], config.output.dir) == (3000.0, 3, "there")
+    assert config.limits.params == ("cHW",)
+    with pytest.raises(InputError, match=r"limits\.lumi_fb=-1: a positive luminosity"):
+        from_dict(SHORTEST, ["limits.lumi_fb=-1"])
+    for text in ("lumi_fb=3000", "limits.lumi_fb", "limits.=3"):
+        with pytest.raises(InputError, match=r"write section\.key=value"):
+            from_dict(SHORTEST, [text])
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"dta": {}}, r"unknown section \[dta\]: did you mean 'data'"),
+        ({"distill": {}}, r"\[distill\] is not in this version"),
+        ({"compare": {}}, r"\[compare\] is not in this version"),
+        ({"path": "x"}, r"unknown section \[path\]"),
+        ({"data": 3}, r"data=3 stands outside of a section"),
+        ({}, r"names no events"),
+        (with_value("limits", "lumi", 3), "unknown key 'lumi' in .limits.: did you mean 'lumi_fb'"),
+        (with_value("train", "n_estimator", 3), "unknown key 'n_estimator' in .train.*did you mean 'n_estimators'"),
+        (with_value("train", "verbose", 1), "unknown key 'verbose'"),
+        (with_value("limits", "n_bins", 2.5), r"limits\.n_bins=2\.5: a whole number of at least 1"),
+        (with_value("limits", "n_bins", True), r"limits\.n_bins=True"),
+        (with_value("limits", "cl", 95), r"limits\.cl=95: a confidence level between 0 and 1"),
+        (with_value("limits", "lumi_fb", "300"), r"limits\.lumi_fb='300'"),
+        (with_value("limits", "order", "cubic"), r"limits\.order='cubic': choose 'linear' or 'quadratic'"),
+        (with_value("data", "split", [0.5, 0.5]), "three positive shares"),
+        (with_value("data", "split", [0.5, 0.5, 0.5]), "three positive shares"),
+        (with_value("data", "features", ["pt", "pt"]), "every name may stand once"),
+        (with_value("data", "features", []), "a list of names is needed"),
+        (with_value("data", "labels", ["p_T"]), "a table of texts is needed"),
+        (with_value("cp", "swap", ["a", "b"]), "a list of pairs"),
+        (with_value("cp", "flips", ["a"]), "did you mean 'flip'"),
+        (with_value("output", "seed", -1), r"output\.seed=-1"),
+        (with_value("output", "dir", ""), r"output\.dir=''"),
+    ],
+)
+def test_mistakes_are_named(document, message):
+    with pytest.raises(InputError, match=message) as caught:
+        from_dict(document)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_configuration(tmp_path):
+    events = tmp_path / "events.root"
+    events.write_bytes(b"root\xff\xfe\x00")
+    with pytest.raises(FileFormatError, match="is an event file"):
+        load_config(events)
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[data\npath = 3")
+    with pytest.raises(FileFormatError, match="is not TOML"):
+        load_config(broken)
+    with pytest.raises(InputError, match="no such file"):
+        load_config(tmp_path / "missing.toml")
+
+
+def test_a_configuration_is_frozen():
+    with pytest.raises(AttributeError):
+        from_dict(SHORTEST).output = OutputConfig()
