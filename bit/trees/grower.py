@@ -139,15 +139,13 @@ class _Grower:
         if of_all_events:
             histogram = self.shards.root_histogram(self.quanta)
         else:
-            histogram = self.shards.histograms([], [0], self.quanta)[0]
+            histogram = self.shards.whole_histogram(self.quanta)
         sums = histogram[: 256 * self.quanta.n_channels].reshape(256, -1).sum(axis=0)
-        return self.with_splits([_Candidate(self.tree.add_leaf(sums), 0, histogram)])
+        node = self.tree.add_leaf(sums)
+        return self.with_splits([_Candidate(node, 0, histogram)], histogram[np.newaxis])
 
-    def with_splits(self, candidates: list[_Candidate]) -> list[_Candidate]:
-        """Find the best splits and return the candidates that have one."""
-        if not candidates:
-            return []
-        histograms = np.stack([candidate.histogram for candidate in candidates])
+    def with_splits(self, candidates: list[_Candidate], histograms: npt.NDArray[np.int64]) -> list[_Candidate]:
+        """Find the best splits and return the candidates that have one; their histograms are the rows."""
         ranges = self.shards.threads.ranges(len(self.n_edges))
         gains = np.zeros((len(ranges), len(candidates)))
         splits = np.full((len(ranges), len(candidates), 2), -1, dtype=np.int64)
@@ -203,14 +201,18 @@ class _Grower:
             plans.append((parent, small, large))
         if not plans:
             return []
-        histograms = self.shards.histograms(divided, scanned, quanta)
+        parts = self.shards.histograms(divided, scanned, quanta)
+        histograms = np.empty((2 * len(plans), parts[0].shape[1]), dtype=np.int64)
         children = []
-        for (parent, small, large), histogram in zip(plans, histograms, strict=True):
-            parent.histogram -= histogram  # what is not in the small child is in the large one
-            for node, sums in sorted([(small, histogram), (large, parent.histogram)], key=lambda pair: pair[0]):
-                if quanta.count(tree.sums[node]) >= 2 * self.rules.min_samples_leaf:
-                    children.append(_Candidate(node, parent.depth + 1, sums))
-        return self.with_splits(children)
+        for i, (parent, small, large) in enumerate(plans):
+            rows = {min(small, large): histograms[2 * i], max(small, large): histograms[2 * i + 1]}
+            rows[small][:] = parts[0][i]
+            for part in parts[1:]:
+                rows[small] += part[i]
+            # What is not in the small child is in the large one.
+            np.subtract(parent.histogram, rows[small], out=rows[large])
+            children += [_Candidate(node, parent.depth + 1, row) for node, row in rows.items()]
+        return self.with_splits(children, histograms)
 
 
 def grow_tree(

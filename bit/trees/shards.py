@@ -56,17 +56,17 @@ def n_threads_of(n_jobs: int | None) -> int:
 
 
 class Threads:
-    """A pool of threads for one fit or prediction; with one thread, plain calls.
+    """The calling thread and a pool of others, for one fit or prediction.
 
     Parameters
     ----------
     n_threads : int
-        Number of threads.
+        Number of threads, the calling one included.
     """
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
-        self._pool: Executor | None = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
+        self._pool: Executor | None = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
 
     def __enter__(self) -> Threads:
         return self
@@ -92,7 +92,11 @@ class Threads:
         """
         if self._pool is None:
             return list(map(function, *arguments))
-        return list(self._pool.map(function, *arguments))
+        calls = list(zip(*arguments, strict=True))
+        # The calling thread takes every n-th task itself: waking another costs as much as a small task.
+        pending = {i: self._pool.submit(function, *call) for i, call in enumerate(calls) if i % self.n_threads}
+        mine = {i: function(*calls[i]) for i in range(0, len(calls), self.n_threads)}
+        return [mine[i] if i in mine else pending[i].result() for i in range(len(calls))]
 
     def ranges(self, n: int) -> list[tuple[int, int]]:
         """Cut 0..n into one contiguous range per thread.
@@ -269,6 +273,9 @@ class Shards:
     """
 
     def __init__(self, codes: npt.NDArray[np.uint8], weights: FloatArray, columns: IntArray, threads: Threads) -> None:
+        if len(columns) + 1 < weights.shape[1]:
+            # Every tree reads these columns of every event: side by side, not one from each cache line.
+            weights, columns = weights[:, [0, *columns]], np.arange(1, len(columns) + 1)
         self.threads = threads
         self.columns = columns
         self.n_events = len(codes)
@@ -353,6 +360,22 @@ class Shards:
         scales = [self._nominal_scale, *(quantisation_scale(value, self.n_events) for value in self.largest)]
         return Quanta(np.array(scales), self._square_scale, self._count_bits, self._quantum)
 
+    def whole_histogram(self, quanta: Quanta) -> npt.NDArray[np.int64]:
+        """Histogram of the events in node 0.
+
+        Parameters
+        ----------
+        quanta : Quanta
+            Integer scales.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_features * 256 * n_channels,)
+            A fresh array.
+        """
+        total: npt.NDArray[np.int64] = np.sum(self.histograms([], [0], quanta), axis=0)[0]
+        return total
+
     def root_histogram(self, quanta: Quanta) -> npt.NDArray[np.int64]:
         """Histogram of all events, whose nominal sums are the same for every tree.
 
@@ -367,10 +390,9 @@ class Shards:
             A fresh array.
         """
         if len(self.columns) > 1:  # four sums cost as much as one: nothing would be saved
-            whole: npt.NDArray[np.int64] = self.histograms([], [0], quanta)[0]
-            return whole
+            return self.whole_histogram(quanta)
         if self._root is None:
-            self._root = self.histograms([], [0], quanta)[0]
+            self._root = self.whole_histogram(quanta)
         parts = [np.zeros(self.n_features * 256, dtype=SUM) for _ in self._shards]
         self.threads.map(
             lambda s, out: build_root_histogram(s.codes, s.residual, quanta.scales[1], out), self._shards, parts
@@ -380,8 +402,11 @@ class Shards:
         return root
 
     def histograms(
-        self, splits: Sequence[tuple[int, int, int, int, int]], nodes: Sequence[int], quanta: Quanta
-    ) -> npt.NDArray[np.int64]:
+        self,
+        splits: Sequence[tuple[int, int, int, int, int]],
+        nodes: Sequence[int],
+        quanta: Quanta,
+    ) -> list[npt.NDArray[np.int64]]:
         """Divide nodes, then sum the events of some of the children.
 
         Parameters
@@ -395,8 +420,8 @@ class Shards:
 
         Returns
         -------
-        ndarray of int64, shape (n_nodes, n_features * 256 * n_channels)
-            Histograms, a fresh array.
+        list of ndarray of int64, shape (n_nodes, n_features * 256 * n_channels)
+            Histograms of every shard, to be added up; overwritten by the next call.
         """
 
         def work(shard: _Shard) -> npt.NDArray[np.int64]:
@@ -404,11 +429,7 @@ class Shards:
                 shard.divide(splits)
             return shard.histograms(nodes, quanta)
 
-        parts = self.threads.map(work, self._shards)
-        total = parts[0].copy()
-        for part in parts[1:]:
-            total += part
-        return total
+        return self.threads.map(work, self._shards)
 
     def update(self, tree: tuple[IntArray, IntArray, IntArray, IntArray], value: FloatArray) -> FloatArray:
         """Sum weights and residuals by the leaves of a tree, then take the tree out of the residuals.
