@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import bit
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
-from bit.errors import InputError, near_match
+from bit.errors import BitWarning, InputError, near_match
 from bit.events import EventTable, as_features
 from bit.observables import ModelObservable
 from bit.trees.binner import MAX_BINS
@@ -202,8 +203,14 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         Raises
         ------
         InputError
-            For parameters out of range, shapes that do not fit, values that are NaN or infinite, or nominal
-            weights whose sum is not positive: what, the rule and the remedy.
+            For parameters out of range, shapes that do not fit, values that are NaN or infinite, nominal
+            weights whose sum is not positive, features that are all constant, or fewer than
+            2 min_samples_leaf events: what, the rule and the remedy.
+
+        Warns
+        -----
+        BitWarning
+            If a feature is constant, or Ctrl-C ended the training (the trees grown until then are kept).
         """
         plan = self._plan()
         table, basis_in = _as_table(X, y, sample_weight, basis)
@@ -211,6 +218,11 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         columns = self._columns(table.basis)
         rng = np.random.default_rng(self.random_state)
         train, validation = self._divide(table, rng)
+        if len(train.weights) < 2 * self.min_samples_leaf:
+            raise InputError(
+                f"{len(train.weights)} events to train on: two leaves of min_samples_leaf={self.min_samples_leaf} "
+                f"events need {2 * self.min_samples_leaf}; use more events or smaller leaves."
+            )
         result = boost(train, validation, columns, table.basis, plan, rng)
         names = [str(name) for name in table.feature_names]
         self._is_table = isinstance(X, EventTable)
@@ -227,6 +239,9 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         self.validation_loss_ = result.validation_loss
         self.n_iter_ = self.forest_.n_trees
         self.interrupted_ = result.interrupted
+        constant = [name for name, flag in zip(names, result.constant, strict=True) if flag]
+        if constant:
+            warnings.warn(f"constant features {constant} tell nothing; leave them out.", BitWarning, stacklevel=2)
         return self
 
     def _forest(self, result: BoostingResult, table: EventTable) -> Forest:

@@ -267,17 +267,33 @@ def test_wrong_number_of_features(model, rng):
         model.predict(rng.normal(size=(5, 2)))
 
 
-@pytest.mark.parametrize("n", [1, 10])
-def test_tiny_samples_give_the_mean(rng, n):
-    table = make_table(rng, n)
-    prediction = bit.BIT(n_estimators=3).fit(table).predict(table)
+@pytest.mark.parametrize("n", [1, 10, 99])
+def test_too_few_events(rng, n):
+    with pytest.raises(InputError, match=f"{n} events to train on: two leaves of min_samples_leaf=50 events need 100"):
+        bit.BIT().fit(make_table(rng, n))
+
+
+def test_no_allowed_split_gives_the_mean(rng):
+    table = make_table(rng, 100)
+    prediction = bit.BIT(n_estimators=3, min_effective_samples=99).fit(table).predict(table)
     expected = table.weights[:, 1:].sum(axis=0) / table.sigma_fb
-    np.testing.assert_allclose(prediction, np.tile(expected, (n, 1)), rtol=1e-12)
+    np.testing.assert_allclose(prediction, np.tile(expected, (100, 1)), rtol=1e-12)
 
 
-def test_constant_feature_is_never_used(rng):
+def test_constant_features_are_refused_if_all_are(rng):
+    table = make_table(rng)
+    constant = bit.EventTable(
+        np.ones_like(table.features), table.weights, table.basis, feature_names=table.feature_names
+    )
+    with pytest.raises(InputError, match="every feature has one value only"):
+        bit.BIT().fit(constant)
+
+
+def test_constant_feature_is_named_and_never_used(rng):
     table = make_table(rng)
     features = table.features.copy()
     features[:, 2] = 7.0
     constant = bit.EventTable(features, table.weights, table.basis, feature_names=table.feature_names)
-    assert bit.BIT(n_estimators=5).fit(constant).feature_importances_[2] == 0
+    with pytest.warns(bit.BitWarning, match=r"constant features \['z'\] tell nothing"):
+        model = bit.BIT(n_estimators=5).fit(constant)
+    assert model.feature_importances_[2] == 0

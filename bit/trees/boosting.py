@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis
-from bit.errors import BitWarning
+from bit.errors import BitWarning, InputError
 from bit.kernels.dtypes import FEATURE
 from bit.progress import progress_bar
 from bit.trees.binner import Binner
@@ -93,6 +93,8 @@ class BoostingResult:
         Loss of the base and after each tree.
     validation_loss : ndarray of float64
         The same on the validation events, scaled to the size of the training sample; empty without.
+    constant : ndarray of bool, shape (n_features,)
+        Features with one value only.
     interrupted : bool
         Whether Ctrl-C ended the fit.
     """
@@ -102,6 +104,7 @@ class BoostingResult:
     metric: Metric
     train_loss: FloatArray
     validation_loss: FloatArray
+    constant: npt.NDArray[np.bool_]
     interrupted: bool
 
 
@@ -151,10 +154,17 @@ def boost(
     BoostingResult
         Trees, base and losses. For ``subsample=1`` they are the same, bit for bit, for any order of the
         events and any number of threads.
+
+    Raises
+    ------
+    InputError
+        If all features are constant.
     """
     with Threads(plan.n_threads) as threads:
         event_weights = np.abs(sample.weights[:, 0]) if plan.weigh_bins else None
         binner = Binner.fit(sample.features, plan.max_bins, event_weights, threads.map)
+        if not binner.n_edges.any():
+            raise InputError("every feature has one value only, so no split exists; give features that vary.")
         booster = _Booster(sample, columns, plan, binner, threads)
         booster.choose_metric(basis)
         if validation is not None:
@@ -278,6 +288,7 @@ class _Booster:
             metric=self.metric,
             train_loss=np.array(self.train_loss[: len(self.trees) + 1]),
             validation_loss=np.array(self.validation_loss[: len(self.trees) + 1]),
+            constant=self.n_edges == 0,
             interrupted=interrupted,
         )
 
