@@ -225,12 +225,11 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             )
         result = boost(train, validation, columns, table.basis, plan, rng)
         names = [str(name) for name in table.feature_names]
-        self._is_table = isinstance(X, EventTable)
-        self._y_is_1d = not self._is_table and np.ndim(np.asarray(y)) == 1
+        self._y_is_1d = not isinstance(X, EventTable) and np.ndim(np.asarray(y)) == 1
         self.basis_ = basis_in
         self.output_terms_ = tuple(table.basis.terms[k] for k in columns)
         self.n_features_in_ = len(names)
-        if self._is_table or hasattr(X, "columns"):
+        if isinstance(X, EventTable) or hasattr(X, "columns"):
             self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
@@ -258,9 +257,36 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
                 "parameters": config,
                 "n_events": table.n_events,
                 "sigma_fb": table.sigma_fb,
+                "target_is_1d": self._y_is_1d,
                 "bit_version": bit.__version__,
             },
         )
+
+    @classmethod
+    def from_forest(cls, forest: Forest) -> BoostedInformationTree:
+        """Return a fitted estimator around a forest, such as one read by ``bit.load``.
+
+        Parameters
+        ----------
+        forest : Forest
+            Trees; its ``config`` restores the parameters of the training.
+
+        Returns
+        -------
+        BoostedInformationTree
+            Predicts and observes as the one that was trained; the losses of the training are not kept.
+        """
+        parameters = forest.config.get("parameters", {})
+        model = cls(**{name: value for name, value in parameters.items() if name in cls().get_params()})
+        model.forest_ = forest
+        model.basis_ = forest.basis
+        model.output_terms_ = forest.output_terms
+        model.n_features_in_ = forest.n_features
+        model.feature_names_in_ = np.array(forest.feature_names, dtype=object)
+        model.n_iter_ = forest.n_trees
+        model.interrupted_ = False
+        model._y_is_1d = bool(forest.config.get("target_is_1d", False))
+        return model
 
     def _plan(self) -> BoostingPlan:
         _check_parameters(self)

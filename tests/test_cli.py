@@ -272,7 +272,7 @@ def test_other_mistakes_are_one_sentence(folder):
 
 def test_ten_events_are_too_few(folder):
     write_root(folder / "events.root", small_table(10), show_progress=False)
-    assert "5 training events are too few" in fails(1, "run", "config.toml")
+    assert "events to train on: two leaves of min_samples_leaf=" in fails(1, "run", "config.toml")
     # Trees alone can be trained on them if asked for.
     assert call("train", "config.toml", "--set", "train.min_samples_leaf=1").exit_code == 0
     assert "too few for limits.n_bins=5" in fails(1, "limits", "config.toml", "--set", "train.min_samples_leaf=1")

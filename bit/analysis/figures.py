@@ -10,9 +10,9 @@ import numpy as np
 from bit import plotting
 from bit.analysis.events import Parts, mirrored
 from bit.analysis.measurement import Measurement, Result, column_title
-from bit.analysis.model import ForestModel
 from bit.basis import FloatArray
 from bit.config import BEST, LEARNED, TRUE, Config
+from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.inference import Interval, scan
 from bit.metrics import loss
@@ -73,7 +73,7 @@ def _draw_profiles(
     config: Config, forest: Forest, table: EventTable, params: Sequence[str], features: Sequence[str], folder: Path
 ) -> None:
     # Without images under CP: an event and its image are not independent, and errors would come out too small.
-    predicted = ForestModel(forest).predict(table)
+    predicted = BoostedInformationTree.from_forest(forest).predict(table)
     for param in params:
         fig, axes = plotting.panels(len(features), 2, height_ratios=(3, 1), share_x=True)
         for column, name in enumerate(features):
@@ -92,7 +92,7 @@ def _draw_profiles(
 
 
 def _draw_distribution(result: Result, forest: Forest, table: EventTable, params: Sequence[str], folder: Path) -> None:
-    predicted = ForestModel(forest).predict(table)
+    predicted = BoostedInformationTree.from_forest(forest).predict(table)
     fig, axes = plotting.panels(len(params), 2, height_ratios=(3, 1), share_x=True)
     for column, param in enumerate(params):
         x = predicted[:, forest.output_terms.index((param,))]

@@ -12,9 +12,10 @@ import numpy as np
 import bit
 from bit import plotting
 from bit.analysis.events import Parts, divide, mirrored, read_events
-from bit.analysis.model import ForestModel, evaluate
+from bit.analysis.model import evaluate
 from bit.config import BEST, LEARNED, TRUE, Config
 from bit.errors import BitWarning, InputError, near_match
+from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.inference import Interval, Template, choose_edges, fill, limits
 from bit.observables import ModelObservable, Observable, TrueScore, observable
@@ -217,7 +218,7 @@ def _observable(
 ) -> tuple[Observable, str | None]:
     odd = config.cp is not None and param in config.cp.odd_params
     if name == LEARNED:
-        return ModelObservable(ForestModel(forest), param, label="learned", odd=odd), None
+        return ModelObservable(BoostedInformationTree.from_forest(forest), param, label="learned", odd=odd), None
     if name == TRUE:
         return TrueScore(param, label="true score", odd=odd), None
     if name == BEST:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bit.analysis.events import Parts, mirrored
-from bit.basis import FloatArray
 from bit.config import Config
-from bit.errors import BitWarning, InputError
+from bit.errors import BitWarning
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.export import to_json
 from bit.metrics import rho2
 from bit.processes.analytic import PowerLaw
 from bit.trees.forest import Forest
-from bit.trees.shards import n_threads_of
 
 
 def train(config: Config, parts: Parts, *, verbose: bool = True) -> BoostedInformationTree:
@@ -46,13 +44,6 @@ def train(config: Config, parts: Parts, *, verbose: bool = True) -> BoostedInfor
     """
     arguments = {"random_state": config.output.seed, "verbose": int(verbose)} | dict(config.train)
     model = BoostedInformationTree(**arguments)
-    smallest = model.min_samples_leaf
-    n_events = parts.train.n_events
-    if isinstance(smallest, int) and n_events < 2 * smallest:
-        raise InputError(
-            f"{n_events} training events are too few: a split with min_samples_leaf={smallest} needs "
-            f"{2 * smallest}; use more events or a smaller train.min_samples_leaf."
-        )
     return model.fit(mirrored(config, parts.train))
 
 
@@ -106,23 +97,6 @@ def check_division(config: Config, forest: Forest, path: str | os.PathLike[str])
     )
 
 
-@dataclass(frozen=True, eq=False)
-class ForestModel:
-    """A forest as observables expect a model: prediction from tables, by name."""
-
-    forest: Forest
-
-    @property
-    def output_terms_(self) -> tuple[tuple[str, ...], ...]:
-        """What the columns of a prediction stand for."""
-        return self.forest.output_terms
-
-    def predict(self, table: EventTable) -> FloatArray:
-        """Return the prediction, shape (n_events, n_outputs)."""
-        columns = np.stack([table.column(name) for name in self.forest.feature_names], axis=1)
-        return self.forest.predict(columns, n_threads_of(None))
-
-
 def evaluate(forest: Forest, table: EventTable) -> dict[str, float]:
     """Squared correlation of every learned function with the joint ratio.
 
@@ -142,7 +116,11 @@ def evaluate(forest: Forest, table: EventTable) -> dict[str, float]:
     kept = table.weights[:, 0] != 0.0
     used = table if kept.all() else table.take(kept)
     nominal = used.weights[:, 0]
-    values: Any = rho2(used.weights[:, columns] / nominal[:, np.newaxis], ForestModel(forest).predict(used), nominal)
+    values: Any = rho2(
+        used.weights[:, columns] / nominal[:, np.newaxis],
+        BoostedInformationTree.from_forest(forest).predict(used),
+        nominal,
+    )
     return {"*".join(term): float(value) for term, value in zip(forest.output_terms, values, strict=True)}
 
 

@@ -272,11 +272,11 @@ class _Booster:
         validation_change = None
         if self.watched is not None:
             validation_change = _loss_change(self.watched.update(arrays, value), value) * self.watched_scale
-        # From here on nothing can be interrupted half-way: the tree and its losses appear together.
-        self.trees.append(_FinishedTree(tree, value @ self.metric.inverse, _with_inner_nodes(tree, sums)))
+        # The tree comes last: an interrupt before it leaves a loss too many, which is cut off at the end.
         self.train_loss.append(self.train_loss[-1] + change)
         if validation_change is not None:
             self.validation_loss.append(self.validation_loss[-1] + validation_change)
+        self.trees.append(_FinishedTree(tree, value @ self.metric.inverse, _with_inner_nodes(tree, sums)))
 
     def result(self, interrupted: bool) -> BoostingResult:
         n_trees = len(self.trees)

@@ -155,7 +155,7 @@ class Forest:
         def work(bounds: tuple[int, int]) -> None:
             for low in range(*bounds, _BLOCK):
                 rows = slice(low, min(low + _BLOCK, bounds[1]))
-                block = np.ascontiguousarray(features[rows], dtype=FEATURE)
+                block = np.array(features[rows], dtype=FEATURE, order="C")  # a copy: read-only input would compile anew
                 for group in self.groups:
                     _add(group, block, out[rows])
 
@@ -176,7 +176,7 @@ class Forest:
         ndarray of float64, shape (n, n_outputs)
             The sum of base and the first 1, 2, ... trees; the last equals `predict`.
         """
-        block = np.ascontiguousarray(features, dtype=FEATURE)
+        block = np.array(features, dtype=FEATURE, order="C")
         out = np.tile(self.base, (len(block), 1))
         for tree in range(self.n_trees):
             for group in self.groups:

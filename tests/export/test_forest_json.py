@@ -38,6 +38,24 @@ def test_round_trip_is_exact(model, tmp_path, rng):
         np.testing.assert_array_equal(getattr(forest.groups[0], name), getattr(model.forest_.groups[0], name))
 
 
+def test_a_forest_becomes_an_estimator_again(model, tmp_path, rng):
+    again = bit.BIT.from_forest(bit.load(written(model, tmp_path)))
+    table = bit.EventTable(rng.normal(size=(50, 2)), np.ones((50, 3)), model.basis_, feature_names=["pt", "phi"])
+    assert again.get_params() == model.get_params()
+    np.testing.assert_array_equal(again.predict(table), model.predict(table))
+    np.testing.assert_array_equal(again.observable("cHW")(table), model.observable("cHW")(table))
+    np.testing.assert_array_equal(again.predict_ratio(table, [0.2]), model.predict_ratio(table, [0.2]))
+
+
+def test_shape_of_plain_targets_is_kept(tmp_path, rng):
+    features = rng.normal(size=(300, 2))
+    model = bit.BIT(n_estimators=2).fit(features, features[:, 0])
+    model.export(tmp_path / "plain.json")
+    again = bit.BIT.from_forest(bit.load(tmp_path / "plain.json"))
+    np.testing.assert_array_equal(again.predict(features), model.predict(features))
+    assert again.predict(features).shape == (300,)
+
+
 def test_contract_fields(model, tmp_path):
     document = json.loads(written(model, tmp_path).read_text())
     assert document["kind"] == "forest"
