@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from bit.kernels._jit import inlined, kernel
+from bit.kernels.dtypes import INDEX
 
 _TILE = 512  # rows whose codes and integers stay in the first cache
 
@@ -68,32 +69,32 @@ def build_histograms(codes, rows, starts, stops, nominal, residual, scales, squa
             # Rows of a node lie scattered in memory. Fetched in a loop of their own, many of them are on
             # their way at once; fetched between the adds, each would be waited for.
             for i in range(n_rows):
-                row = rows[low + i]
+                row = INDEX(rows[INDEX(low + i)])
                 for f in range(n_features):
-                    tile[i, f] = codes[row, f]
+                    tile[INDEX(i), INDEX(f)] = codes[row, INDEX(f)]
                 quanta[i, 0] = _quantise(nominal[row], scales[0])
                 if count_bits > 0:
                     quanta[i, 1] = _quantise_count(nominal[row], square_scale, count_bits)
                 for k in range(n_outputs):
-                    quanta[i, first + k] = _quantise(residual[row, k], scales[1 + k])
+                    quanta[i, first + k] = _quantise(residual[row, INDEX(k)], scales[1 + k])
             if n_channels == 4:
                 # The commonest case: four sums in one register.
                 for i in range(n_rows):
                     q0, q1, q2, q3 = quanta[i, 0], quanta[i, 1], quanta[i, 2], quanta[i, 3]
                     for f in range(n_features):
-                        at = ((f << 8) + np.int64(tile[i, f])) << 2
+                        at = (INDEX(f << 8) + INDEX(tile[INDEX(i), INDEX(f)])) << INDEX(2)
                         histogram[at] += q0
-                        histogram[at + 1] += q1
-                        histogram[at + 2] += q2
-                        histogram[at + 3] += q3
+                        histogram[at + INDEX(1)] += q1
+                        histogram[at + INDEX(2)] += q2
+                        histogram[at + INDEX(3)] += q3
             else:
                 for i in range(n_rows):
                     added = quanta[i]
                     for f in range(n_features):
-                        at = ((f << 8) + np.int64(tile[i, f])) * n_channels
+                        at = ((f << 8) + np.int64(tile[INDEX(i), INDEX(f)])) * n_channels
                         sums = histogram[at : at + n_channels]
                         for c in range(n_channels):
-                            sums[c] += added[c]
+                            sums[INDEX(c)] += added[INDEX(c)]
 
 
 @kernel
@@ -114,4 +115,4 @@ def build_root_histogram(codes, residual, scale, out_histogram):
     for row in range(codes.shape[0]):
         quantum = _quantise(residual[row, 0], scale)
         for f in range(codes.shape[1]):
-            out_histogram[(f << 8) + np.int64(codes[row, f])] += quantum
+            out_histogram[INDEX(f << 8) + INDEX(codes[INDEX(row), INDEX(f)])] += quantum

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bit.kernels._jit import kernel
+from bit.kernels.dtypes import INDEX
 
 
 @kernel
@@ -25,17 +26,16 @@ def partition_rows(codes, starts, stops, features, bins, scratch, out_rows, out_
         First place of the right child.
     """
     for node in range(starts.size):
-        feature, last_left = features[node], bins[node]
-        left = starts[node]
-        n_right = 0
+        feature, last_left = INDEX(features[node]), bins[node]
+        left, n_right = INDEX(starts[node]), INDEX(0)
         for i in range(starts[node], stops[node]):
-            row = out_rows[i]
-            goes_right = codes[row, feature] > last_left
+            row = out_rows[INDEX(i)]
+            goes_right = codes[INDEX(row), feature] > last_left
             # Both places are written and one counter moves: no branch to mispredict.
             out_rows[left] = row
             scratch[n_right] = row
-            n_right += goes_right
-            left += not goes_right
+            n_right += INDEX(goes_right)
+            left += INDEX(not goes_right)
         for i in range(n_right):
-            out_rows[left + i] = scratch[i]
+            out_rows[left + INDEX(i)] = scratch[INDEX(i)]
         out_middles[node] = left

@@ -27,7 +27,8 @@ from bit.trees.criterion import Metric
 from bit.trees.exact import exact_sum
 from bit.trees.forest import TreeGroup
 from bit.trees.grower import GrowthRules, Tree, grow_tree
-from bit.trees.shards import IntArray, Shards, Threads
+from bit.trees.shards import Shards, Threads
+from bit.trees.walk import IntArray
 
 _PILOT_LEAVES = 64
 # A term whose residual is below this fraction of its weights is w_0 times a constant: the base has it exactly.
@@ -266,12 +267,12 @@ class _Booster:
             chosen = rng.random(self.shards.n_events) < self.plan.subsample
         tree = grow_tree(self.shards, self.n_edges, self.rules, chosen)
         value = self.plan.learning_rate * tree.leaf_values(self.rules.l2)
-        arrays = tree.arrays()
-        sums = self.shards.update(arrays, value)
+        walk = tree.walk()
+        sums = self.shards.update(walk, value)
         change = _loss_change(sums, value)
         validation_change = None
         if self.watched is not None:
-            validation_change = _loss_change(self.watched.update(arrays, value), value) * self.watched_scale
+            validation_change = _loss_change(self.watched.update(walk, value), value) * self.watched_scale
         # The tree comes last: an interrupt before it leaves a loss too many, which is cut off at the end.
         self.train_loss.append(self.train_loss[-1] + change)
         if validation_change is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from bit.basis import FloatArray, PolynomialBasis, Term
 from bit.kernels.dtypes import FEATURE
 from bit.kernels.traversal import predict_trees
 from bit.trees.shards import Threads
+from bit.trees.walk import children_of, depths_of
 
 _BLOCK = 65536  # rows cast at a time
 
@@ -61,6 +63,45 @@ class TreeGroup:
     def n_trees(self) -> int:
         """Number of trees."""
         return len(self.tree_offset) - 1
+
+    @cached_property
+    def _walk(
+        self,
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """Feature, children and depths in the form of ``kernels.traversal``."""
+        return (
+            np.where(self.feature < 0, 0, self.feature).astype(np.uint32),
+            children_of(self.feature, self.left, self.right),
+            depths_of(self.feature, self.left, self.right, self.tree_offset),
+        )
+
+    def add_to(self, out: FloatArray, features: npt.NDArray[np.float32], first_tree: int, last_tree: int) -> None:
+        """Add some of the trees to predictions.
+
+        Parameters
+        ----------
+        out : ndarray of float64, shape (n, n_outputs)
+            Added to.
+        features : ndarray of float32, shape (n, n_features)
+            Events, C-ordered.
+        first_tree, last_tree : int
+            Range of trees, the last one not included.
+        """
+        feature, children, depth = self._walk
+        last_tree = min(last_tree, self.n_trees)
+        predict_trees(
+            features,
+            feature,
+            self.threshold,
+            children,
+            self.value,
+            self.tree_offset,
+            depth,
+            first_tree,
+            last_tree,
+            self.outputs,
+            out,
+        )
 
     def first(self, n_trees: int) -> TreeGroup:
         """Return the group cut after some trees.
@@ -157,7 +198,7 @@ class Forest:
                 rows = slice(low, min(low + _BLOCK, bounds[1]))
                 block = np.array(features[rows], dtype=FEATURE, order="C")  # a copy: read-only input would compile anew
                 for group in self.groups:
-                    _add(group, block, out[rows])
+                    group.add_to(out[rows], block, 0, group.n_trees)
 
         with Threads(n_threads) as threads:
             threads.map(work, threads.ranges(len(features)))
@@ -180,9 +221,7 @@ class Forest:
         out = np.tile(self.base, (len(block), 1))
         for tree in range(self.n_trees):
             for group in self.groups:
-                if tree < group.n_trees:
-                    one = replace(group, tree_offset=group.tree_offset[tree : tree + 2])
-                    _add(one, block, out)
+                group.add_to(out, block, tree, tree + 1)
             yield out.copy()
 
     def first(self, n_trees: int) -> Forest:
@@ -213,17 +252,3 @@ class Forest:
             inner = group.feature >= 0
             total += np.bincount(group.feature[inner], weights=group.gain[inner], minlength=self.n_features)
         return total / total.sum() if total.sum() > 0 else total
-
-
-def _add(group: TreeGroup, block: npt.NDArray[np.float32], out: FloatArray) -> None:
-    predict_trees(
-        block,
-        group.feature,
-        group.threshold,
-        group.left,
-        group.right,
-        group.value,
-        group.tree_offset,
-        group.outputs,
-        out,
-    )

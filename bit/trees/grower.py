@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray
 from bit.kernels.splitting import find_splits
-from bit.trees.shards import IntArray, Quanta, Shards
+from bit.trees.shards import Quanta, Shards
+from bit.trees.walk import IntArray, Walk, walk_of
 
 
 @dataclass(frozen=True)
@@ -84,18 +85,15 @@ class Tree:
         self.gain.append(0.0)
         return len(self.feature) - 1
 
-    def arrays(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """Feature, bin, left and right of every node.
+    def walk(self) -> Walk:
+        """Return the tree in the form of ``kernels.traversal``.
 
         Returns
         -------
-        tuple of ndarray of int64
-            Four arrays of shape (n_nodes,).
+        Walk
+            Feature, bin, children, depth.
         """
-        feature, bins, left, right = (
-            np.array(column, dtype=np.int64) for column in (self.feature, self.bins, self.left, self.right)
-        )
-        return feature, bins, left, right
+        return walk_of(*(np.array(column) for column in (self.feature, self.bins, self.left, self.right)))
 
     def leaf_values(self, l2: float) -> FloatArray:
         """Rotated values U / (S_0 + l2) of the leaves, 0 elsewhere.

@@ -24,8 +24,8 @@ from bit.kernels.partition import partition_rows
 from bit.kernels.rotation import rotate_weights
 from bit.kernels.traversal import update_residuals
 from bit.trees.exact import exact_sum, quantisation_scale
+from bit.trees.walk import IntArray, Walk
 
-IntArray = npt.NDArray[np.int64]
 _T = TypeVar("_T")
 
 
@@ -431,13 +431,13 @@ class Shards:
 
         return self.threads.map(work, self._shards)
 
-    def update(self, tree: tuple[IntArray, IntArray, IntArray, IntArray], value: FloatArray) -> FloatArray:
+    def update(self, tree: Walk, value: FloatArray) -> FloatArray:
         """Sum weights and residuals by the leaves of a tree, then take the tree out of the residuals.
 
         Parameters
         ----------
-        tree : tuple of ndarray of int64
-            Feature, bin, left, right of every node.
+        tree : Walk
+            The tree.
         value : ndarray of float64, shape (n_nodes, n_outputs)
             Rotated leaf values, learning rate included.
 

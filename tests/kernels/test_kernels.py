@@ -11,6 +11,7 @@ from bit.kernels.histogram import build_histograms, build_root_histogram
 from bit.kernels.partition import partition_rows
 from bit.kernels.rotation import rotate_weights
 from bit.kernels.traversal import update_residuals
+from bit.trees.walk import walk_of
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -89,7 +90,7 @@ def test_update_residuals(seed, n_outputs):
     scales = 2.0 ** rng.integers(0, 40, 2 + 2 * n_outputs)
     sums, updated, largest = slow.update_residuals(codes, tree, value, nominal, weights, columns, scales, residual)
     out_sums, out_largest = np.zeros_like(sums), np.zeros(n_outputs)
-    update_residuals(codes, *tree, value, nominal, weights, columns, scales, residual, out_sums, out_largest)
+    update_residuals(codes, *walk_of(*tree), value, nominal, weights, columns, scales, residual, out_sums, out_largest)
     np.testing.assert_array_equal(out_sums, sums)
     np.testing.assert_array_equal(residual, updated)
     np.testing.assert_array_equal(out_largest, largest)
