@@ -39,9 +39,10 @@ def model(table):
 
 
 # ---------------------------------------------------------------------- outputs
-def test_predictions_are_those_of_the_slow_twin(rng):
+@pytest.mark.parametrize("shape", [{"max_depth": 4}, {"max_depth": 1}, {"max_depth": None, "max_leaf_nodes": 13}])
+def test_predictions_are_those_of_the_slow_twin(rng, shape):
     table = make_table(rng, with_nan=True)
-    model = bit.BIT(n_estimators=5, min_samples_leaf=5).fit(table)
+    model = bit.BIT(n_estimators=5, min_samples_leaf=5, **shape).fit(table)
     probe = np.vstack([table.features[:100], [[np.inf, -np.inf, np.nan]], np.zeros((1, 3))])
     [group] = model.forest_.groups
     inner = np.flatnonzero(group.feature >= 0)[:40]

@@ -276,6 +276,7 @@ class Shards:
         if len(columns) + 1 < weights.shape[1]:
             # Every tree reads these columns of every event: side by side, not one from each cache line.
             weights, columns = weights[:, [0, *columns]], np.arange(1, len(columns) + 1)
+        weights = np.ascontiguousarray(weights)
         self.threads = threads
         self.columns = columns
         self.n_events = len(codes)
