@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
@@ -78,27 +78,33 @@ def fit_xgboost(
     return lambda events: model.predict(events.features).reshape(events.n_events, -1)
 
 
+class Found(NamedTuple):
+    """Median times of training and of predicting the test events, and rho^2 of shape (n_samples, n_columns)."""
+
+    fit: float
+    predict: float
+    rho2: np.ndarray
+
+
 def run(
     contenders: dict[str, Callable[[bit.EventTable], Any]],
     samples: list[bit.EventTable],
     test: bit.EventTable,
     columns: list[int],
-) -> dict[str, tuple[float, np.ndarray]]:
-    """Median training time, and rho^2 of shape (n_samples, n_columns), of programs that take turns."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+) -> dict[str, Found]:
+    """Train programs in turns and test them."""
+    truth = test.weights[:, columns] / test.weights[:, :1]
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     values: dict[str, list[np.ndarray]] = {name: [] for name in contenders}
     for train in samples:
         for name, fit in contenders.items():
             start = time.perf_counter()
             predict = fit(train)
-            times[name].append(time.perf_counter() - start)
-            values[name].append(quality(predict, test, columns))
-    return {name: (float(np.median(times[name])), np.array(values[name])) for name in contenders}
-
-
-def quality(predict: Callable[..., np.ndarray], test: bit.EventTable, columns: list[int]) -> np.ndarray:
-    truth = test.weights[:, columns] / test.weights[:, :1]
-    return np.array([rho2(t, p, test.weights[:, 0]) for t, p in zip(truth.T, predict(test).T, strict=True)])
+            fitted = time.perf_counter()
+            prediction = predict(test)
+            times[name].append((fitted - start, time.perf_counter() - fitted))
+            values[name].append(rho2(truth, prediction, test.weights[:, 0]))
+    return {name: Found(*np.median(times[name], axis=0).tolist(), np.array(values[name])) for name in contenders}
 
 
 def shown(values: np.ndarray) -> str:
@@ -107,8 +113,8 @@ def shown(values: np.ndarray) -> str:
 
 
 def one_coefficient(samples: list[bit.EventTable], test: bit.EventTable, trees: int) -> None:
-    print("| function | program | fit [s] | time / LightGBM | rho2 on test events |")
-    print("|---|---|---|---|---|")
+    print("| function | program | fit [s] | / LightGBM | predict 5e5 [s] | / LightGBM | rho2 on test events |")
+    print("|---|---|---|---|---|---|---|")
     for name in ("cHW", "cHWtil", "cHq3"):
         column = test.basis.index(name)
         found = run(
@@ -121,9 +127,10 @@ def one_coefficient(samples: list[bit.EventTable], test: bit.EventTable, trees: 
             test,
             [column],
         )
-        for program, (seconds, values) in found.items():
-            ratio = seconds / found["LightGBM"][0]
-            print(f"| {name} | {program} | {seconds:.2f} | {ratio:.2f} | {shown(values)} |", flush=True)
+        peer = found["LightGBM"]
+        for program, one in found.items():
+            times = f"{one.fit:.2f} | {one.fit / peer.fit:.2f} | {one.predict:.3f} | {one.predict / peer.predict:.2f}"
+            print(f"| {name} | {program} | {times} | {shown(one.rho2)} |", flush=True)
 
 
 def nine_functions(samples: list[bit.EventTable], test: bit.EventTable, trees: int) -> None:
@@ -137,23 +144,27 @@ def nine_functions(samples: list[bit.EventTable], test: bit.EventTable, trees: i
         )
     }
     found = run(joint | peers, first, test, columns)
-    separate_time, separate = 0.0, []
+    separate = []
     for column in columns:
-        [(seconds, values)] = run(
+        [one] = run(
             {"": lambda train, column=column: fit_bit(train, [test.basis.terms[column]], trees)}, first, test, [column]
         ).values()
-        separate_time += seconds
-        separate.append(values[:, 0])
-    found[f"bit, nine separate forests of {trees} trees"] = (separate_time, np.stack(separate, axis=1))
-    equal = max(1, round(trees * separate_time / found[next(iter(joint))][0]))
+        separate.append(one)
+    found[f"bit, nine separate forests of {trees} trees"] = Found(
+        sum(one.fit for one in separate),
+        sum(one.predict for one in separate),
+        np.concatenate([one.rho2 for one in separate], axis=1),
+    )
+    equal = max(1, round(trees * sum(one.fit for one in separate) / found[next(iter(joint))].fit))
     found |= run(
         {f"bit, joint, {equal} trees (equal time)": lambda train: fit_bit(train, None, equal)}, first, test, columns
     )
     names = ["*".join(term) for term in test.basis.terms[1:]]
-    print("\n| nine functions at once, one sample | fit [s] | " + " | ".join(names) + " |")
-    print("|---|---|" + "---|" * len(columns))
-    for label, (seconds, values) in found.items():
-        print(f"| {label} | {seconds:.1f} | " + " | ".join(f"{value:.4f}" for value in values[0]) + " |")
+    print("\n| nine functions at once, one sample | fit [s] | predict 5e5 [s] | " + " | ".join(names) + " |")
+    print("|---|---|---|" + "---|" * len(columns))
+    for label, one in found.items():
+        values = " | ".join(f"{value:.4f}" for value in one.rho2[0])
+        print(f"| {label} | {one.fit:.1f} | {one.predict:.2f} | {values} |")
 
 
 def main() -> None:

@@ -210,16 +210,20 @@ class _Booster:
     def _pilot_spread(self, live: npt.NDArray[np.bool_]) -> FloatArray:
         """s_a with s_a^2 = sum over the leaves of one pilot tree of S_a^2 / S_0, per unit of nominal weight."""
         # The pilot itself needs a scale: the mean absolute residual, which exists for any sign of w_0.
-        scale = self.shards.mean_absolute_residuals()
+        scale = self.shards.mean_of_residuals(np.abs)
         rough = Metric.from_spread(np.where(live, scale, 0.0))
         self.shards.start(self.base, rough.rotation)
         rules = replace(self.rules, max_depth=None, max_leaf_nodes=_PILOT_LEAVES, min_gain=0.0, l2=0.0)
         tree = grow_tree(self.shards, self.n_edges, rules)
+        leaves = [sums for sums, feature in zip(tree.sums, tree.feature, strict=True) if feature < 0 and sums[0] > 0]
         information = np.zeros(len(scale))
-        for node, sums in enumerate(tree.sums):
-            if tree.feature[node] < 0 and sums[0] > 0:
-                information += tree.quanta.outputs(sums) ** 2 / tree.quanta.nominal(sums)
-        return np.sqrt(information / self.nominal) @ rough.inverse
+        for sums in leaves:
+            information += tree.quanta.outputs(sums) ** 2 / tree.quanta.nominal(sums)
+        # Of a term without any dependence on x, fluctuations leave so much: sum u^2 / S_0 per leaf. A smaller
+        # spread means that the pilot missed the term, as an odd one that cancels between events and their
+        # CP images wherever no odd feature is split; such a term would be dropped, or drown all others.
+        noise = len(leaves) * self.shards.mean_of_residuals(np.square) * self.shards.n_events / self.nominal
+        return np.sqrt(np.maximum(information, noise) / self.nominal) @ rough.inverse
 
     def watch(self, validation: Sample) -> None:
         """Follow the loss of events that are not trained on."""

@@ -310,17 +310,22 @@ class Shards:
         room = (1 << (62 - self._count_bits)) - self.n_events
         self._square_scale = float(2.0 ** np.floor(np.log2(room / (max(total, 1) / scale))))
 
-    def mean_absolute_residuals(self) -> FloatArray:
-        """Mean absolute residual of each output.
+    def mean_of_residuals(self, function: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """Mean of a function of the residuals of each output.
+
+        Parameters
+        ----------
+        function : callable
+            Such as ``numpy.abs``, of an array of shape (n,).
 
         Returns
         -------
         ndarray of float64, shape (n_outputs,)
-            Sums of |residual| over n.
+            The means, the same for any order of the events.
         """
         columns = range(len(self.columns))
-        sizes = (np.concatenate([abs(s.residual[:, k]) for s in self._shards]) for k in columns)
-        return np.array([exact_sum(size) for size in sizes]) / self.n_events
+        values = (np.concatenate([function(s.residual[:, k]) for s in self._shards]) for k in columns)
+        return np.array([exact_sum(column) for column in values]) / self.n_events
 
     def start(self, base: FloatArray, rotation: FloatArray) -> None:
         """Set the residuals to (w - w_0 base) @ rotation.

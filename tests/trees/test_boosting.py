@@ -114,6 +114,21 @@ def test_units_of_the_coefficients_do_not_matter(rng):
     np.testing.assert_allclose(first.predict(table) * unit[1:], second.predict(other), rtol=1e-12)
 
 
+def test_weak_odd_term_of_a_mirrored_sample_is_learned(rng):
+    """In such a sample an odd term cancels in every leaf of a pilot tree that splits even features only."""
+    n = 4000
+    features = rng.normal(size=(n, 2))
+    steep = np.sinh(2 * features[:, 0]) ** 2  # its tail takes all 64 leaves of the pilot tree
+    weights = np.column_stack([np.ones(n), steep, 1e-3 * features[:, 1]])
+    basis = bit.PolynomialBasis(["even", "odd"], order=1)
+    table = bit.EventTable(features, weights, basis, feature_names=["x", "z"])
+    mirrored = table.with_cp_mirror(bit.CPParity(flip=["z"], odd_params=["odd"]))
+    prediction = bit.BIT(n_estimators=60).fit(mirrored).predict(table)
+    alone = bit.BIT(n_estimators=60, terms=["even"]).fit(mirrored).predict(table)
+    assert rho2(weights[:, 2], prediction[:, 1], np.ones(n)) > 0.9
+    assert rho2(steep, prediction[:, 0], np.ones(n)) > 0.9 * rho2(steep, alone[:, 0], np.ones(n))
+
+
 def power_law(n, seed):
     """Density x^-3 on [20, 420], score t = 1/2 - ln(x/100): arXiv:2107.10859, section 4."""
     u = np.random.default_rng(seed).random(n)
