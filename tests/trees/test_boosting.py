@@ -114,11 +114,14 @@ def test_units_of_the_coefficients_do_not_matter(rng):
     np.testing.assert_allclose(first.predict(table) * unit[1:], second.predict(other), rtol=1e-12)
 
 
-def test_weak_odd_term_of_a_mirrored_sample_is_learned(rng):
-    """In such a sample an odd term cancels in every leaf of a pilot tree that splits even features only."""
+def test_term_that_the_pilot_tree_misses_is_learned(rng, monkeypatch):
+    """In a mirrored sample an odd term cancels in every leaf of a pilot tree that splits even features only."""
+    from bit.trees import boosting
+
+    monkeypatch.setattr(boosting, "_PILOT_LEAVES", 2)  # one split, on x
     n = 4000
     features = rng.normal(size=(n, 2))
-    steep = np.sinh(2 * features[:, 0]) ** 2  # its tail takes all 64 leaves of the pilot tree
+    steep = np.sinh(2 * features[:, 0]) ** 2
     weights = np.column_stack([np.ones(n), steep, 1e-3 * features[:, 1]])
     basis = bit.PolynomialBasis(["even", "odd"], order=1)
     table = bit.EventTable(features, weights, basis, feature_names=["x", "z"])
