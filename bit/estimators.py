@@ -23,7 +23,7 @@ from bit.trees.boosting import BoostingPlan, BoostingResult, Sample, auto_learni
 from bit.trees.forest import Forest
 from bit.trees.forest_json import to_json
 from bit.trees.grower import GrowthRules
-from bit.trees.shards import n_threads_of
+from bit.trees.threads import n_threads_of
 
 
 class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[misc]

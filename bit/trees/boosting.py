@@ -27,7 +27,8 @@ from bit.trees.criterion import Metric
 from bit.trees.exact import exact_sum
 from bit.trees.forest import TreeGroup
 from bit.trees.grower import GrowthRules, Tree, grow_tree
-from bit.trees.shards import Shards, Threads
+from bit.trees.shards import Shards
+from bit.trees.threads import Threads
 from bit.trees.walk import IntArray
 
 _PILOT_LEAVES = 64

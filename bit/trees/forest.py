@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bit.basis import FloatArray, PolynomialBasis, Term
 from bit.kernels.dtypes import FEATURE
 from bit.kernels.traversal import predict_trees
-from bit.trees.shards import Threads
+from bit.trees.threads import Threads
 from bit.trees.walk import children_of, depths_of
 
 _BLOCK = 65536  # rows cast at a time
