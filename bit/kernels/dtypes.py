@@ -25,6 +25,3 @@ ROW = np.int32
 
 SUM = np.int64
 """Sums over events: integers, so that they do not depend on the order of the events."""
-
-WEIGHT = np.float64
-"""Weights of events, pseudo-residuals and leaf values."""

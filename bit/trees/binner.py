@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray
 from bit.kernels.binning import encode_features
-from bit.kernels.dtypes import CODE, FEATURE
+from bit.kernels.dtypes import CODE, FEATURE, N_CODES
 from bit.trees.exact import quantisation_scale
 
 MAX_BINS = 255  # codes 0 to 254; code 255 is NaN
@@ -75,7 +75,7 @@ class Binner:
         ndarray of uint8, shape (n, n_features)
             ``x < edges[f][b]`` if and only if ``code <= b``.
         """
-        table = np.full((len(self.edges), 256), np.nan, dtype=FEATURE)
+        table = np.full((len(self.edges), N_CODES), np.nan, dtype=FEATURE)
         for f, edges in enumerate(self.edges):
             table[f, : len(edges)] = edges
         codes = np.empty(features.shape, dtype=CODE)

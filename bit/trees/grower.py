@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
+from bit.kernels.dtypes import N_CODES
 from bit.kernels.splitting import find_splits
 from bit.trees.shards import Quanta, Shards
 from bit.trees.walk import IntArray, Walk, walk_of
@@ -138,7 +139,7 @@ class _Grower:
             histogram = self.shards.root_histogram(self.quanta)
         else:
             histogram = self.shards.whole_histogram(self.quanta)
-        sums = histogram[: 256 * self.quanta.n_channels].reshape(256, -1).sum(axis=0)
+        sums = histogram[: N_CODES * self.quanta.n_channels].reshape(N_CODES, -1).sum(axis=0)
         node = self.tree.add_leaf(sums)
         return self.with_splits([_Candidate(node, 0, histogram)], histogram[np.newaxis])
 

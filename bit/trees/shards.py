@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
-from bit.kernels.dtypes import ROW, SUM
+from bit.kernels.dtypes import N_CODES, ROW, SUM
 from bit.kernels.histogram import build_histograms, build_root_histogram
 from bit.kernels.partition import partition_rows
 from bit.kernels.rotation import rotate_weights
@@ -138,7 +138,7 @@ class _Shard:
 
     def histograms(self, nodes: Sequence[int], quanta: Quanta) -> npt.NDArray[np.int64]:
         """Histograms of nodes; the array is reused by the next call."""
-        size = self.codes.shape[1] * 256 * quanta.n_channels
+        size = self.codes.shape[1] * N_CODES * quanta.n_channels
         if self._buffer.shape[0] < len(nodes) or self._buffer.shape[1] != size:
             self._buffer = np.empty((len(nodes), size), dtype=SUM)
         out = self._buffer[: len(nodes)]
@@ -307,7 +307,7 @@ class Shards:
             return self.whole_histogram(quanta)
         if self._root is None:
             self._root = self.whole_histogram(quanta)
-        parts = [np.zeros(self.n_features * 256, dtype=SUM) for _ in self._shards]
+        parts = [np.zeros(self.n_features * N_CODES, dtype=SUM) for _ in self._shards]
         self.threads.map(
             lambda s, out: build_root_histogram(s.codes, s.residual, quanta.scales[1], out), self._shards, parts
         )
