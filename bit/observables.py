@@ -208,7 +208,8 @@ class ModelObservable:
         """Return the prediction, in TeV^2."""
         if self.theta is None:
             terms = list(self.model.output_terms_)
-            predicted = np.asarray(self.model.predict(table), dtype=np.float64)
+            # A model that was trained on one plain array predicts one, too.
+            predicted = np.asarray(self.model.predict(table), dtype=np.float64).reshape(table.n_events, -1)
             return _one_or_many([predicted[:, terms.index((name,))] for name in self.params])
         names = self.model.basis_.param_names
         score = np.asarray(self.model.predict_score(table, self.theta), dtype=np.float64)

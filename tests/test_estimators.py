@@ -125,6 +125,16 @@ def test_observables(model, table):
     np.testing.assert_array_equal(model.observable("a", theta=theta)(table), model.predict_score(table, theta)[:, 0])
 
 
+def test_observable_of_a_model_trained_on_arrays(table):
+    ratio = table.joint_ratio()[:, 0]
+    basis = bit.PolynomialBasis(["a"], order=1)
+    model = bit.BIT(n_estimators=3).fit(table.features, ratio, sample_weight=table.weights[:, 0], basis=basis)
+    assert model.predict(table).shape == (800,)
+    np.testing.assert_array_equal(model.observable("a")(table), model.predict(table))
+    with pytest.raises(InputError, match="no linear term of the model 'b'"):
+        model.observable("b")
+
+
 def test_importance_finds_the_features_that_matter(model):
     importance = model.feature_importances_
     assert importance.sum() == pytest.approx(1.0)
