@@ -354,7 +354,7 @@ class PolynomialBasis:
                 f"{len(grid)} base points for {self.n_terms} terms {list(self.terms)}: "
                 "at least as many points as terms are needed."
             )
-        _require_finite(values, "weights at the base points")
+        require_finite(values, "weights at the base points")
         # Each coefficient in units of its largest displacement: the condition number then tells
         # about the choice of points, not about the units of the coefficients.
         spread = np.abs(grid - np.array(self.reference)).max(axis=0)
@@ -386,8 +386,21 @@ class PolynomialBasis:
         return values
 
 
-def _require_finite(values: FloatArray, what: str) -> None:
-    """Name the first row of `values` that holds NaN or infinity, if there is one."""
+def require_finite(values: FloatArray, what: str) -> None:
+    """Refuse values that are NaN or infinite, and name the first event that has one.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n_events, ...)
+        What to check.
+    what : str
+        Its name, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is such a value.
+    """
     bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if bad.any():
         first = int(np.argmax(bad))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bit.basis import FloatArray, PolynomialBasis, ThetaLike, _require_finite
+from bit.basis import FloatArray, PolynomialBasis, ThetaLike, require_finite
 from bit.errors import InputError, near_match
 from bit.parity import CPParity
 
@@ -76,7 +76,7 @@ class EventTable:
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise InputError(f"feature_names repeats {repeated}: every feature needs a name of its own.")
-        _require_finite(weights, "weights")
+        require_finite(weights, "weights")
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "feature_names", names)
@@ -222,7 +222,7 @@ class EventTable:
         }
         return EventTable(**(arguments | changes))
 
-    def take(self, rows: npt.ArrayLike) -> EventTable:
+    def take(self, rows: npt.ArrayLike | slice) -> EventTable:
         """Return some of the events; weights are never rescaled.
 
         Parameters

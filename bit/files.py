@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bit.errors import InputError
+from bit.errors import InputError, near_match
 
 
 @contextmanager
@@ -72,8 +72,6 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
     InputError
         If there is no such file.
     """
-    from bit.errors import near_match
-
     file = Path(path)
     if file.is_file():
         return file

@@ -137,7 +137,7 @@ def divide(config: Config, table: EventTable) -> Parts:
             raise InputError(f"data.labels: no feature {name!r}: {near_match(name, table.feature_names)}")
         plotting.feature_label(name, latex)  # refuses what could not be drawn after the work
     if config.cp is not None:
-        config.cp.permutation(table.feature_names), config.cp.feature_sign(table.feature_names)
+        mirrored(config, table.take(slice(0, 1)))  # refuses features that do not exist
         for name in config.cp.odd_params:
             if name not in table.basis.param_names:
                 raise InputError(f"cp.odd_params: no coefficient {name!r}: {near_match(name, table.basis.param_names)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,23 +46,28 @@ def draw(result: Result, parts: Parts, forest: Forest, folder: Path, *, profile_
     labels = [plotting.feature_label(name, config.data.labels.get(name)) for name in names]
     learned = {term[0] for term in forest.output_terms if len(term) == 1}
     params = [param for param in config.limits.params or parts.test.basis.param_names if param in learned]
+    model = BoostedInformationTree.from_forest(forest)
+    # Without images under CP: an event and its image are not independent, and errors would come out too small.
+    predicted = model.predict(parts.test)
+    predictions = {param: predicted[:, forest.output_terms.index((param,))] for param in params}
     plotting.save(plotting.importances(shares, labels), folder / "importance.png")
-    _draw_loss(config, forest, parts, params, folder)
-    _draw_profiles(config, forest, parts.test, params, features, folder)
-    _draw_distribution(result, forest, parts.test, params, folder)
+    _draw_loss(config, model, parts, params, folder)
+    _draw_profiles(config, predictions, parts.test, features, folder)
+    _draw_distribution(result, predictions, parts.test, folder)
     _draw_limits(result, folder)
 
 
-def _draw_loss(config: Config, forest: Forest, parts: Parts, params: Sequence[str], folder: Path) -> None:
+def _draw_loss(
+    config: Config, model: BoostedInformationTree, parts: Parts, params: Sequence[str], folder: Path
+) -> None:
     def curves(table: EventTable) -> dict[str, FloatArray]:
         used = mirrored(config, table.take(np.arange(min(_EVENTS_OF_LOSS, table.n_events))))
         columns = [used.basis.index(param) for param in params]
-        at = [forest.output_terms.index((param,)) for param in params]
+        at = [model.output_terms_.index((param,)) for param in params]
         w_k, w_0 = used.weights[:, columns], used.weights[:, 0]
-        matrix = np.stack([used.column(name) for name in forest.feature_names], axis=1)
-        start = np.broadcast_to(forest.base[at], w_k.shape)
+        start = np.broadcast_to(model.forest_.base[at], w_k.shape)
         stages = [loss(w_k, w_0, start)]
-        stages += [loss(w_k, w_0, stage[:, at]) for stage in forest.staged_predict(matrix)]
+        stages += [loss(w_k, w_0, stage[:, at]) for stage in model.staged_predict(used)]
         values = np.array(stages) / w_0.sum()
         return {f"${plotting.param_label(param)}$": values[:, k] for k, param in enumerate(params)}
 
@@ -70,11 +75,9 @@ def _draw_loss(config: Config, forest: Forest, parts: Parts, params: Sequence[st
 
 
 def _draw_profiles(
-    config: Config, forest: Forest, table: EventTable, params: Sequence[str], features: Sequence[str], folder: Path
+    config: Config, predictions: Mapping[str, FloatArray], table: EventTable, features: Sequence[str], folder: Path
 ) -> None:
-    # Without images under CP: an event and its image are not independent, and errors would come out too small.
-    predicted = BoostedInformationTree.from_forest(forest).predict(table)
-    for param in params:
+    for param, predicted in predictions.items():
         fig, axes = plotting.panels(len(features), 2, height_ratios=(3, 1), share_x=True)
         for column, name in enumerate(features):
             x = np.asarray(table.column(name), dtype=np.float64)
@@ -82,7 +85,7 @@ def _draw_profiles(
                 x,
                 table.weights[:, table.basis.index(param)],
                 table.weights[:, 0],
-                predicted[:, forest.output_terms.index((param,))],
+                predicted,
                 _plain_edges(x, table.weights[:, 0], 16),
                 xlabel=_axis(config, table, name),
                 ylabel=rf"$\langle {plotting.term_label([param])}\rangle$ [TeV$^2$]" if column == 0 else "",
@@ -91,11 +94,9 @@ def _draw_profiles(
         plotting.save(fig, folder / f"profile_{param}.png")
 
 
-def _draw_distribution(result: Result, forest: Forest, table: EventTable, params: Sequence[str], folder: Path) -> None:
-    predicted = BoostedInformationTree.from_forest(forest).predict(table)
-    fig, axes = plotting.panels(len(params), 2, height_ratios=(3, 1), share_x=True)
-    for column, param in enumerate(params):
-        x = predicted[:, forest.output_terms.index((param,))]
+def _draw_distribution(result: Result, predictions: Mapping[str, FloatArray], table: EventTable, folder: Path) -> None:
+    fig, axes = plotting.panels(len(predictions), 2, height_ratios=(3, 1), share_x=True)
+    for column, (param, x) in enumerate(predictions.items()):
         size = _visible_size(result, param)
         weights = {"SM": table.at({})}
         for value in (size, -size):

@@ -203,9 +203,7 @@ class _Booster:
         else:
             self.metric = Metric.from_spread(self._pilot_spread(live))
         self.shards.start(self.base, self.metric.rotation)
-        rotated = self.base @ self.metric.rotation
-        loss = self.nominal * rotated @ rotated - 2 * (self.sums @ self.metric.rotation) @ rotated
-        self.train_loss = [float(loss)]
+        self.train_loss = [self.loss_of_base(self.nominal, self.sums)]
         self.validation_loss: list[float] = []
 
     def _pilot_spread(self, live: npt.NDArray[np.bool_]) -> FloatArray:
@@ -234,10 +232,13 @@ class _Booster:
         )
         self.watched.start(self.base, self.metric.rotation)
         self.watched_scale = self.shards.n_events / self.watched.n_events
+        sums = np.array([exact_sum(weights[:, k]) for k in self.columns])
+        self.validation_loss = [self.loss_of_base(exact_sum(weights[:, 0]), sums) * self.watched_scale]
+
+    def loss_of_base(self, nominal: float, sums: FloatArray) -> float:
+        """S_0 b^T Q b - 2 S^T Q b of a sample with these sums."""
         rotated = self.base @ self.metric.rotation
-        sums = np.array([exact_sum(weights[:, k]) for k in self.columns]) @ self.metric.rotation
-        loss = exact_sum(weights[:, 0]) * rotated @ rotated - 2 * sums @ rotated
-        self.validation_loss = [float(loss) * self.watched_scale]
+        return float(nominal * rotated @ rotated - 2 * (sums @ self.metric.rotation) @ rotated)
 
     def run(self, rng: np.random.Generator) -> bool:
         """Add trees; return whether Ctrl-C ended it."""

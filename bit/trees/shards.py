@@ -194,22 +194,20 @@ class Shards:
         self.largest = np.zeros(len(columns))
         self.largest_weights = np.abs(weights[:, columns]).max(axis=0)
         self._root: npt.NDArray[np.int64] | None = None
-        nominal = [shard.nominal for shard in self._shards]
-        self.min_nominal = min(float(values.min()) for values in nominal)
-        self.max_nominal = max(float(values.max()) for values in nominal)
-        largest = max(self.max_nominal, -self.min_nominal)
+        lowest, highest = float(weights[:, 0].min()), float(weights[:, 0].max())
+        largest = max(highest, -lowest)
         self._nominal_scale = quantisation_scale(largest, self.n_events)
         # Of the squared nominal weight, the nominal weight and the outputs, for sums by leaf.
         sizes = [largest**2, largest, *self.largest_weights]
         self._sum_scales = np.array([quantisation_scale(size, self.n_events) for size in sizes])
-        self._set_square_scale()
-
-    def _set_square_scale(self) -> None:
-        """Choose how squared nominal weights and the event count share one 64-bit channel."""
         self._count_bits, self._square_scale, self._quantum = 0, 1.0, 0
-        if self.min_nominal == self.max_nominal:
-            self._quantum = int(np.rint(self.max_nominal * self._nominal_scale))
-            return
+        if lowest == highest:
+            self._quantum = int(np.rint(highest * self._nominal_scale))
+        else:
+            self._share_channel()
+
+    def _share_channel(self) -> None:
+        """Choose how squared nominal weights and the event count share one 64-bit channel."""
         # sum of ceil(w^2 scale) <= (sum w^2) scale + n must fit above the count: the sum, not n times the
         # largest, fixes the scale, so that heavy tails do not cost resolution.
         self._count_bits = self.n_events.bit_length()
