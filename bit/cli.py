@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 an error in what was given, 2 wrong usage of the command, 
 from __future__ import annotations
 
 import errno
+import inspect
 import time
 import warnings
 from pathlib import Path
@@ -99,58 +100,61 @@ def main() -> None:
 
 # ---------------------------------------------------------------------- events
 @main.command(short_help="Simulate events with exact weights.")
-@click.argument("process", type=click.Choice(["zh"]))
+@click.argument("process", type=click.Choice(["vbf", "zh"]))
 @click.option("-n", "--n-events", type=click.IntRange(min=1), required=True, help="Number of events.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same events.")
 @click.option("-o", "--output", type=click.Path(), required=True, help="File to write: .root or .npz.")
-@click.option("--cuts", metavar="TEXT", help="Selection of features, such as 'pt>200, abs(y)<2.5'.")
-@click.option("--mu-f", metavar="GEV", default="sqrt_s", show_default=True, help="Factorisation scale, or sqrt_s.")
+@click.option("--cuts", metavar="TEXT", help="Selection of features, such as 'pt>200, abs(y)<2.5'; vbf: P or T, too.")
+@click.option("--mu-f", metavar="GEV", help="Factorisation scale.  [default: zh sqrt_s, vbf the mass of the W]")
 @click.option("--e", type=float, default=0.3028, show_default=True, help="Electromagnetic coupling.")
 @click.option(
     "--flavour",
     type=click.Choice(["summed", "latent"]),
-    default="summed",
-    show_default=True,
-    help="Sum over quark flavours, or draw one per event (kept in aux).",
+    help="zh: sum over quark flavours (default), or draw one per event (kept in aux).",
 )
+@click.option("--quarks", type=click.Choice(["ud", "all"]), help="vbf: u d -> d u H alone (default), or all flavours.")
+@click.option("--smear", is_flag=True, default=None, help="vbf: smear the jets as a detector does.")
 @click.option("--theta0", metavar="TEXT", help="Reference point in TeV^-2, such as 'cHW=0.1,cHq3=-0.02'.")
 def simulate(
     process: str,
     n_events: int,
     seed: int,
     output: str,
-    cuts: str | None,
-    mu_f: str,
-    e: float,
-    flavour: Any,
+    mu_f: str | None,
     theta0: str | None,
+    **others: Any,
 ) -> None:
-    """Simulate events with exact weights.
+    """Simulate events with exact weights, at 13 TeV and leading order.
 
-    PROCESS zh is pp -> Z H with Z -> l l at 13 TeV and leading order, with the coefficients cHW, cHWtil and cHq3.
+    \b
+    PROCESS is one of
+      vbf   q q' -> q q' H by W W fusion, with the coefficients cHW and cHWtil
+      zh    pp -> Z H with Z -> l l, with the coefficients cHW, cHWtil and cHq3
 
     \b
     Examples:
       bit simulate zh -n 50000 --seed 1 -o zh.root
       bit simulate zh -n 500000 --cuts "pt>200" -o boosted.npz
+      bit simulate vbf -n 200000 --cuts P -o vbf.root
     """  # noqa: D301
     from bit.io.arrays import write_npz
     from bit.io.root import write_root
-    from bit.processes import zh
+    from bit.processes import vbf, zh
 
     write = {".root": write_root, ".npz": write_npz}.get(Path(output).suffix)
     if write is None:
         raise InputError(f"{output!r} ends neither in .root nor in .npz: name the file so that its format is known.")
     _check_writable(output)
-    result = zh.simulate(
-        n_events,
-        seed=seed,
-        mu_f="sqrt_s" if mu_f == "sqrt_s" else _number(mu_f, "--mu-f"),
-        e=e,
-        cuts=cuts,
-        flavour=flavour,
-        theta0=None if theta0 is None else _point(theta0),
-    )
+    make: Any = {"vbf": vbf.simulate, "zh": zh.simulate}[process]
+    options = {name: value for name, value in others.items() if value is not None}
+    if mu_f is not None:
+        options["mu_f"] = "sqrt_s" if mu_f == "sqrt_s" else _number(mu_f, "--mu-f")
+    if theta0 is not None:
+        options["theta0"] = _point(theta0)
+    for name in options:
+        if name not in inspect.signature(make).parameters:
+            raise InputError(f"{process} has no option --{name}: leave it out.")
+    result = make(n_events, seed=seed, **options)
     write(output, result.table, configuration=result.configuration)
     click.echo(f"cross-section          {result.sigma_fb:.5g} +- {result.sigma_error_fb:.2g} fb")
     click.echo(f"events                 {result.table.n_events}")

@@ -107,7 +107,7 @@ def test_wrong_usage_exits_with_2(folder):
     assert "No such option" in fails(2, "run", "config.toml", "--sett", "a.b=1")
     assert "Missing option" in fails(2, "simulate", "zh", "-n", "10")
     assert "is not in the range" in fails(2, "simulate", "zh", "-n", "0", "-o", "a.npz")
-    assert "is not 'zh'" in fails(2, "simulate", "zz", "-n", "10", "-o", "a.npz")
+    assert "is not one of 'vbf', 'zh'" in fails(2, "simulate", "zz", "-n", "10", "-o", "a.npz")
 
 
 # ---------------------------------------------------------------------- commands
@@ -186,6 +186,19 @@ def test_simulate_writes_events_with_their_configuration(folder, suffix):
     assert re.search(rf"effective number +{table.n_eff:.0f}\n", result.output)
 
 
+def test_simulate_passes_the_options_of_a_process(folder):
+    pytest.importorskip("vegas", reason="the extra 'simulate' is not installed")
+    options = ("--cuts", "P", "--quarks", "all", "--smear", "--mu-f", "100", "--theta0", "cHWtil=0.5")
+    result = call("simulate", "vbf", "-n", "50", "-o", "vbf.npz", *options)
+    assert result.exit_code == 0, result.output
+    table = read_npz("vbf.npz")
+    assert table.basis.param_names == ("cHW", "cHWtil")
+    assert table.basis.reference == (0.0, 0.5)
+    with np.load("vbf.npz") as archive:
+        made = json.loads(str(archive["metadata"]))["configuration"]
+    assert (made["process"], made["quarks"], made["smear"], made["mu_f"]) == ("vbf", "all", True, 100.0)
+
+
 def test_warmup_compiles_every_kernel_for_every_use():
     import importlib
     import pkgutil
@@ -261,6 +274,8 @@ def test_other_mistakes_are_one_sentence(folder):
         ("did you mean 'pt'?", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--cuts", "ptt>5"]),
         ("write name=value", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--theta0", "0.1"]),
         ("--mu-f='low': a number is needed", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--mu-f", "low"]),
+        ("vbf has no option --flavour", ["simulate", "vbf", "-n", "5", "-o", "a.npz", "--flavour", "latent"]),
+        ("zh has no option --smear", ["simulate", "zh", "-n", "5", "-o", "a.npz", "--smear"]),
         ("unknown coefficient 'cHB'", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--theta0", "cHB=1"]),
     ):
         said = fails(1, *arguments)

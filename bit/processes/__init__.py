@@ -1,6 +1,7 @@
 """Leading-order simulators with exact weight polynomials, and toys with truth in closed form.
 
 - `bit.processes.zh`: pp -> Z H, Z -> l l, with the coefficients cHW, cHWtil and cHq3;
+- `bit.processes.vbf`: q q' -> q q' H by W W fusion, with the coefficients cHW and cHWtil;
 - `bit.processes.analytic`: closed-form toys;
 - `bit.processes.pdf`, `currents`, `hvv`, `phase_space`, `cuts`, `simulation`: what the processes are made of.
 
