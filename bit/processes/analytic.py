@@ -7,13 +7,14 @@ Each toy draws x (and perhaps a latent z) from a density p and gives the event t
 
 with a joint score t that is known in closed form. The truth that a model has to find is R_a(x) = E[t|x] and
 R_aa(x) = E[t^2|x]/2; without a latent variable the expectations are the values themselves.
-`GaussianMean` with smearing is the toy with a latent variable.
+`GaussianMean` with smearing is the toy with a latent variable. `with_negative_weights` gives a part of the events
+of any table negative weights and leaves its expectations as they are.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -125,8 +126,7 @@ class Toy(ABC):
         """
         if not isinstance(n_events, (int, np.integer)) or n_events < 1:
             raise InputError(f"n_events={n_events!r}: a whole number of at least 1 is needed.")
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise InputError(f"seed={seed!r}: a whole number of at least 0 is needed.")
+        _require_seed(seed)
         events = self._draw(np.random.default_rng(seed), int(n_events))
         score = events.joint_score
         ratios = np.stack([np.ones_like(score), score, 0.5 * score**2], axis=-1)[:, : self.order + 1]
@@ -371,3 +371,49 @@ class GaussianMean(Toy):
     def mean_moments(self) -> tuple[float, float, float]:
         """Means: 0, 1/width^2 and 1/(width^2 + smearing^2); see `Toy.mean_moments`."""
         return 0.0, 1.0 / self.width**2, 1.0 / self._variance
+
+
+def with_negative_weights(table: EventTable, fraction: npt.ArrayLike, seed: int) -> EventTable:
+    """Give a part of the events negative weights, as subtractions beyond leading order do.
+
+    All weights of an event are multiplied by s / (1 - 2 f), where the sign s is -1 with probability f. The mean
+    of that factor is 1, so that E[w_k | x] and the truth R_k(x) stay, while the effective number of events
+    falls by (1 - 2 f)^2.
+
+    Parameters
+    ----------
+    table : EventTable
+        Events, of any process.
+    fraction : float or array-like of shape (n_events,)
+        Probability f of a negative sign, in [0, 0.5); it may depend on the event.
+    seed : int
+        Not negative.
+
+    Returns
+    -------
+    EventTable
+        The same events with other weights; their sum keeps its expectation but fluctuates.
+
+    Raises
+    ------
+    InputError
+        If `fraction` or `seed` is outside its rule, or `fraction` does not fit the events.
+    """
+    probability = np.asarray(fraction, dtype=np.float64)
+    if probability.ndim > 0 and probability.shape != (table.n_events,):
+        raise InputError(f"fraction has shape {probability.shape}: give one number, or {table.n_events}.")
+    bad = ~((probability >= 0.0) & (probability < 0.5))
+    if bad.any():
+        raise InputError(
+            f"fraction={np.atleast_1d(probability)[np.atleast_1d(bad)][0]}: below 0 there is no such probability, and "
+            "from 0.5 on the weights sum to nothing; choose it in [0, 0.5)."
+        )
+    _require_seed(seed)
+    draw = np.random.default_rng(seed).random(table.n_events)
+    factor = np.where(draw < probability, -1.0, 1.0) / (1.0 - 2.0 * probability)
+    return replace(table, weights=table.weights * factor[:, np.newaxis])
+
+
+def _require_seed(seed: int) -> None:
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed={seed!r}: a whole number of at least 0 is needed.")

@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 
 from bit.errors import InputError
-from bit.processes.analytic import Exponential, GaussianMean, PowerLaw
+from bit.processes.analytic import Exponential, GaussianMean, PowerLaw, with_negative_weights
 
 TOYS = {
     "power law": (PowerLaw(sigma_fb=3.0), (20.0, 420.0)),
@@ -126,6 +126,29 @@ def test_same_seed_same_sample():
     assert not np.array_equal(one.features, other.features)
 
 
+@pytest.mark.parametrize("varying", [False, True])
+def test_negative_weights_keep_the_expectations(varying):
+    table = GaussianMean(smearing=1.0).sample(N_EVENTS, seed=3)
+    x = table.column("x")
+    fraction = 0.4 / (1.0 + np.exp(-x)) if varying else 0.2
+    signed = with_negative_weights(table, fraction, seed=4)
+    negative = signed.weights[:, 0] < 0
+    # A binomial number of negative events, and per cell of x the difference of sums of independent events.
+    assert negative.sum() == pytest.approx(0.2 * N_EVENTS, abs=5 * np.sqrt(0.16 * N_EVENTS))
+    cell = np.searchsorted(np.quantile(x, np.linspace(0, 1, 9)[1:-1]), x)
+    for column in range(3):
+        change = signed.weights[:, column] - table.weights[:, column]
+        pull = np.bincount(cell, change) / np.sqrt(np.bincount(cell, change**2))
+        assert (np.abs(pull) < 4.5).all()  # 24 pulls beyond 4.5 sigma: probability 2e-4
+        ratio = signed.weights[:, column] * (1.0 - 2.0 * fraction) / table.weights[:, column]
+        np.testing.assert_allclose(ratio, np.where(negative, -1.0, 1.0), rtol=1e-14)
+    np.testing.assert_array_equal(signed.features, table.features)
+    np.testing.assert_array_equal(signed.aux["truth"], table.aux["truth"])
+    if not varying:
+        # (sum s)^2 / n = n (1 - 2 f)^2 within the binomial error of sum s.
+        assert signed.n_eff == pytest.approx(0.36 * N_EVENTS, rel=5 * 2 * 0.8 / 0.6 / np.sqrt(N_EVENTS))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -138,6 +161,11 @@ def test_same_seed_same_sample():
         (lambda: Exponential(sigma_fb=0.0), "sigma_fb=0.0"),
         (lambda: PowerLaw().sample(0, seed=1), "n_events=0"),
         (lambda: PowerLaw().sample(10, seed=-1), "seed=-1"),
+        (lambda: with_negative_weights(PowerLaw().sample(10, seed=1), 0.5, seed=1), "fraction=0.5"),
+        (lambda: with_negative_weights(PowerLaw().sample(10, seed=1), np.linspace(-0.1, 0.4, 10), 1), "fraction=-0.1"),
+        (lambda: with_negative_weights(PowerLaw().sample(10, seed=1), float("nan"), 1), "fraction=nan"),
+        (lambda: with_negative_weights(PowerLaw().sample(10, seed=1), np.zeros(9), seed=1), "give one number, or 10"),
+        (lambda: with_negative_weights(PowerLaw().sample(10, seed=1), 0.2, seed=-1), "seed=-1"),
     ],
 )
 def test_bad_input(make, message):
