@@ -6,24 +6,27 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 
 import bit
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import BitWarning, InputError, near_match
 from bit.events import EventTable, as_features
 from bit.observables import ModelObservable
-from bit.trees.binner import MAX_BINS
-from bit.trees.boosting import BoostingPlan, BoostingResult, Sample, auto_learning_rate, boost
-from bit.trees.forest import Forest
+from bit.parity import CPParity
+from bit.positivity import is_positive, natural_scale, ratio_and_slope, require_complete
+from bit.trees.binner import BIN_WEIGHTS, MAX_BINS
+from bit.trees.boosting import BinnedEvents, BoostingPlan, BoostingResult, auto_learning_rate, bin_events, boost
+from bit.trees.forest import ExactParity, Forest
 from bit.trees.forest_json import to_json
 from bit.trees.grower import GrowthRules
-from bit.trees.threads import n_threads_of
+from bit.trees.threads import Threads, n_threads_of
 
 
 class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -50,9 +53,11 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
     min_effective_samples : float or None, default=None
         Smallest effective number (sum w_0)^2 / sum w_0^2 in a leaf; None means `min_samples_leaf`.
     max_bins : int, default=255
-        Bins of a feature, 2 to 255; NaN has one more of its own.
-    bin_weights : {"count", "nominal"}, default="count"
-        Quantiles of the bins by number of events or by \|w_0\|.
+        Bins of a feature, 2 to 255; NaN has one more of its own. Features that `cp_parity` flips need 3.
+    bin_weights : {"mixed", "count", "nominal", "loss"}, default="mixed"
+        What the bins of a feature hold equal shares of: events, \|w_0\|, the loss (the mean over the terms of
+        w_0 (t_a - <t_a>)^2, t_a = w_a / w_0, in units of its sum), or half of events and loss each, so that the
+        tails have bins enough, too.
     terms : sequence of (str or tuple of str), optional
         Terms to be learned, such as ``["cHW", ("cHW", "cHW")]``; default all.
     base_points : array-like of shape (n_points, n_params), optional
@@ -60,6 +65,17 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         (arXiv:2205.12976). By default every term is scaled by its spread s_a,
         s_a^2 = sum S_a^2 / S_0 over the 64 leaves of a pilot tree. Array targets without a basis are taken
         as linear terms.
+    strategy : {"joint", "separate"}, default="joint"
+        One set of trees for all terms, or trees of its own for each term, on the same bins: more exact for as
+        many trees, and as many times slower as there are terms. (`bin_weights` "mixed" and "loss" look at all terms.)
+    positive : bool, default=False
+        Make R(x|theta) >= 0 for every theta: `predict_ratio` and `predict_score` then work with polynomials whose
+        R_ab are raised, event by event, until no theta gives a negative ratio (`bit.positivity`); R_a and `predict`
+        stay as learned. No leaf may hold weights whose sum is negative for some theta. Needs all terms up to order 2
+        and ``strategy="joint"``.
+    cp_parity : CPParity, optional
+        Make every R_k(x) even or odd under CP, to the last bit: the model is f(x) = (g(x) +- g(Cx)) / 2 with g the sum
+        of the trees, and every event counts as half an event and half its image.
     init : {"mean", None}, default="mean"
         Start of the sum: sum w_k / sum w_0, or 0.
     l2 : float, default=0.0
@@ -75,8 +91,13 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         Patience of early stopping.
     subsample : float, default=1.0
         Fraction of events drawn at random for each tree, in (0, 1].
+    max_features : float, default=1.0
+        Fraction of the features drawn at random for each tree, in (0, 1].
+    sketch : int or None, default=None
+        Search the splits of a tree in so many random combinations of the terms, drawn anew for each tree, instead of
+        in all terms (the leaves have all). Quicker for many terms, and less exact for as many trees.
     random_state : int or None, default=None
-        Seed of `subsample` and of the validation split; without these nothing is random.
+        Seed of `subsample`, `max_features`, `sketch` and of the validation split; without these nothing is random.
     n_jobs : int or None, default=None
         Threads; None for all processors of this process. The result does not depend on it.
     verbose : int, default=0
@@ -103,6 +124,8 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         Trees kept.
     interrupted_ : bool
         Whether Ctrl-C ended the fit; the trees grown until then are there.
+    projected_fraction_ : float
+        With ``positive=True``: share of the events given to `fit` whose polynomial is projected.
 
     See Also
     --------
@@ -114,6 +137,33 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
     trees in a metric that gives each the same weight; sums are integers, so that forests are bit-identical
     for any row order and number of threads; signed and zero nominal weights are allowed (children need
     sum w_0 > 0); and `max_depth` counts levels of splits, one less than in the papers.
+
+    Pipelines, searches and cross validation of scikit-learn pick rows of arrays, not of event tables. Give them
+    ``X=table.features``, ``y=table.joint_ratio()`` and, as parameters of `fit`, ``sample_weight=table.weights[:, 0]``
+    and ``basis=table.basis``; events with w_0 = 0 have no such y and are refused. `score` is R^2 of y, weighted by
+    its `sample_weight`. Columns of DataFrames are taken by name in `predict`, in any order.
+
+    With ``positive=True`` the form [[1, R_a/2], [R_a/2, R_ab/2]] of an event is projected onto the positive
+    semi-definite ones, R_0 and R_a fixed, R_ab in units of the mean R_aa (1 where that is not positive). `predict`,
+    `staged_predict` and exported forests hold the polynomials before projection; their configuration tells
+    ``positive`` and ``projected_fraction``.
+
+    What if ...
+
+    - the nominal weights are negative (next-to-leading order)? They count with their signs, and nothing is biased; what
+      counts is the effective number of events, (sum w_0)^2 / sum w_0^2.
+    - there are events with w_0 = 0 (interference-only samples, backgrounds without w_a)? ``concat`` them with the
+      nominal sample: only sums of weights are used. Where numerator and denominator come from different events, small
+      leaves overestimate abs(R); more events per leaf help, since `min_effective_samples` counts w_0 only.
+    - few events carry most of a quadratic term? Leaves need `min_effective_samples`, so that no event has a leaf of its
+      own; smaller leaves (5 to 20 events) resolve such tails better than `l2`, which is in units of the mean
+      abs(w_0) and flattens them.
+    - I want R(x|theta) > 0? ``positive=True``. An observable that is exactly CP-odd? `cp_parity`.
+    - there are dozens of terms? ``sketch=2`` to 8. One matters most? ``terms=[...]``, or ``strategy="separate"``.
+    - I do not know how many trees? ``early_stopping=True``: the loss on events apart decides, the best number stays.
+    - features are NaN or infinite? NaN goes right at every split; infinities are compared as numbers.
+    - I need an error of R(x)? `bit.BoostedInformationTreeEnsemble`.
+    - I call it for one event at a time? ``model.forest_.evaluator()``, some microseconds.
 
     Examples
     --------
@@ -137,9 +187,12 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         min_samples_leaf: int = 50,
         min_effective_samples: float | None = None,
         max_bins: int = MAX_BINS,
-        bin_weights: str = "count",
+        bin_weights: str = "mixed",
         terms: Sequence[str | Sequence[str]] | None = None,
         base_points: npt.ArrayLike | None = None,
+        strategy: str = "joint",
+        positive: bool = False,
+        cp_parity: CPParity | None = None,
         init: str | None = "mean",
         l2: float = 0.0,
         min_gain: float = 0.0,
@@ -147,6 +200,8 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         subsample: float = 1.0,
+        max_features: float = 1.0,
+        sketch: int | None = None,
         random_state: int | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -161,6 +216,9 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         self.bin_weights = bin_weights
         self.terms = terms
         self.base_points = base_points
+        self.strategy = strategy
+        self.positive = positive
+        self.cp_parity = cp_parity
         self.init = init
         self.l2 = l2
         self.min_gain = min_gain
@@ -168,6 +226,8 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.subsample = subsample
+        self.max_features = max_features
+        self.sketch = sketch
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -216,14 +276,19 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         table, basis_in = _as_table(X, y, sample_weight, basis)
         _require_positive_sum(table.weights[:, 0])
         columns = self._columns(table.basis)
+        if self.positive:
+            require_complete(basis_in, tuple(table.basis.terms[k] for k in columns))
         rng = np.random.default_rng(self.random_state)
         train, validation = self._divide(table, rng)
         if len(train.weights) < 2 * self.min_samples_leaf:
             raise InputError(
-                f"{len(train.weights)} events to train on: two leaves of min_samples_leaf={self.min_samples_leaf} "
-                f"events need {2 * self.min_samples_leaf}; use more events or smaller leaves."
+                f"n_samples={len(train.weights)} events to train on: two leaves of "
+                f"min_samples_leaf={self.min_samples_leaf} events need {2 * self.min_samples_leaf}; use more events "
+                "or smaller leaves."
             )
-        result = boost(train, validation, columns, table.basis, plan, rng)
+        with Threads(n_threads_of(self.n_jobs)) as threads:
+            events = bin_events(train, validation, columns, plan, threads)
+            results = self._boost(events, columns, plan, rng, threads)
         names = [str(name) for name in table.feature_names]
         self._y_is_1d = not isinstance(X, EventTable) and np.ndim(np.asarray(y)) == 1
         self.basis_ = basis_in
@@ -233,23 +298,70 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self.forest_ = self._forest(result, table)
-        self.train_loss_ = result.train_loss
-        self.validation_loss_ = result.validation_loss
+        self.forest_ = self._forest(results, events, table, columns)
+        self._count_projected(table)
+        self.train_loss_ = _summed([result.train_loss for result in results])
+        self.validation_loss_ = _summed([result.validation_loss for result in results])
         self.n_iter_ = self.forest_.n_trees
-        self.interrupted_ = result.interrupted
-        constant = [name for name, flag in zip(names, result.constant, strict=True) if flag]
+        self.interrupted_ = any(result.interrupted for result in results)
+        constant = [name for name, n in zip(names, events.binner.n_edges, strict=True) if n == 0]
         if constant:
             warnings.warn(f"constant features {constant} tell nothing; leave them out.", BitWarning, stacklevel=2)
         return self
 
-    def _forest(self, result: BoostingResult, table: EventTable) -> Forest:
+    def _boost(
+        self,
+        events: BinnedEvents,
+        columns: npt.NDArray[np.int64],
+        plan: BoostingPlan,
+        rng: np.random.Generator,
+        threads: Threads,
+    ) -> list[BoostingResult]:
+        """Train the terms together, or one after the other."""
+        if self.strategy == "joint":
+            return [boost(events, columns, plan, rng, threads)]
+        results: list[BoostingResult] = []
+        for k in columns:
+            label = "*".join(events.train.basis.terms[k])
+            try:
+                results.append(boost(events, np.array([k]), plan, rng, threads, label=label))
+            except KeyboardInterrupt:
+                if not results:
+                    raise
+                warnings.warn(
+                    f"interrupted before the first tree of {label}; the terms before it are kept.",
+                    BitWarning,
+                    stacklevel=3,
+                )
+                plan = replace(plan, n_estimators=0)
+                results.append(replace(boost(events, np.array([k]), plan, rng, threads), interrupted=True))
+            if results[-1].interrupted:
+                plan = replace(plan, n_estimators=0)
+        return results
+
+    def _forest(
+        self,
+        results: list[BoostingResult],
+        events: BinnedEvents,
+        table: EventTable,
+        columns: npt.NDArray[np.int64],
+    ) -> Forest:
         config = {name: _jsonable(value) for name, value in self.get_params().items()}
+        first = np.cumsum([0, *(len(result.base) for result in results)])
+        groups = tuple(
+            replace(result.group, outputs=result.group.outputs + offset)
+            for result, offset in zip(results, first[:-1], strict=True)
+        )
+        cp = None
+        if events.mirror is not None:
+            sign = np.where(events.mirror.flipped, -1, 1).astype(np.float32)
+            cp = ExactParity(sign, events.mirror.source, events.mirror.signs[columns])
         return Forest(
-            groups=(result.group,),
-            base=result.base,
+            groups=groups,
+            base=np.concatenate([result.base for result in results]),
             output_terms=self.output_terms_,
             basis=self.basis_,
+            cp=cp,
             feature_names=table.feature_names,
             units=table.units or (),
             config={
@@ -261,6 +373,15 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
                 "bit_version": bit.__version__,
             },
         )
+
+    def _count_projected(self, table: EventTable) -> None:
+        """Keep the share of projected training events, in the forest as well."""
+        if self.positive:
+            self.projected_fraction_ = self.projected_fraction(table)
+            config = {**self.forest_.config, "projected_fraction": self.projected_fraction_}
+            self.forest_ = replace(self.forest_, config=config)
+        elif hasattr(self, "projected_fraction_"):
+            del self.projected_fraction_
 
     @classmethod
     def from_forest(cls, forest: Forest) -> BoostedInformationTree:
@@ -276,7 +397,9 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         BoostedInformationTree
             Predicts and observes as the one that was trained; the losses of the training are not kept.
         """
-        parameters = forest.config.get("parameters", {})
+        parameters = dict(forest.config.get("parameters", {}))
+        if parameters.get("cp_parity") is not None:
+            parameters["cp_parity"] = CPParity(**parameters["cp_parity"])
         model = cls(**{name: value for name, value in parameters.items() if name in cls().get_params()})
         model.forest_ = forest
         model.basis_ = forest.basis
@@ -286,6 +409,8 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         model.n_iter_ = forest.n_trees
         model.interrupted_ = False
         model._y_is_1d = bool(forest.config.get("target_is_1d", False))
+        if "projected_fraction" in forest.config:
+            model.projected_fraction_ = float(forest.config["projected_fraction"])
         return model
 
     def _plan(self) -> BoostingPlan:
@@ -304,12 +429,16 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
                 min_gain=float(self.min_gain),
             ),
             max_bins=self.max_bins,
-            weigh_bins=self.bin_weights == "nominal",
+            bin_weights=self.bin_weights,
             base_points=None if self.base_points is None else np.asarray(self.base_points, dtype=np.float64),
+            positive=self.positive,
+            parity=self.cp_parity,
             start_at_mean=self.init == "mean",
             patience=self.n_iter_no_change if self.early_stopping else None,
             subsample=float(self.subsample),
-            n_threads=n_threads_of(self.n_jobs),
+            max_features=float(self.max_features),
+            sketch=self.sketch,
+            seed=0 if self.random_state is None else self.random_state,
             show_progress=self.verbose > 0,
         )
 
@@ -321,9 +450,9 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise InputError(f"terms={self.terms!r}: name at least one term besides the nominal one.")
         return np.array(columns, dtype=np.int64)
 
-    def _divide(self, table: EventTable, rng: np.random.Generator) -> tuple[Sample, Sample | None]:
+    def _divide(self, table: EventTable, rng: np.random.Generator) -> tuple[EventTable, EventTable | None]:
         if not self.early_stopping:
-            return Sample(table.features, table.weights), None
+            return table, None
         n_validation = round(self.validation_fraction * table.n_events)
         if not 1 <= n_validation < table.n_events:
             raise InputError(
@@ -331,10 +460,9 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
                 "empty: use more events or early_stopping=False."
             )
         order = rng.permutation(table.n_events)
-        chosen, rest = np.sort(order[:n_validation]), np.sort(order[n_validation:])
-        _require_positive_sum(table.weights[rest, 0])
-        train = Sample(table.features[rest], table.weights[rest])
-        return train, Sample(table.features[chosen], table.weights[chosen])
+        train, validation = table.take(np.sort(order[n_validation:])), table.take(np.sort(order[:n_validation]))
+        _require_positive_sum(train.weights[:, 0])
+        return train, validation
 
     # ------------------------------------------------------------------ prediction
     def predict(self, X: EventTable | npt.ArrayLike) -> FloatArray:
@@ -390,15 +518,14 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         Returns
         -------
         ndarray of float64, shape (n_events,)
-            1 + sum_k phi_k(theta) R_k(x). Not restricted to positive values.
+            1 + sum_k phi_k(theta) R_k(x), of either sign; at least 0, exactly, with ``positive=True``.
 
         Raises
         ------
         InputError
             If the model has no polynomial (trained on arrays without `basis`).
         """
-        phi = self._polynomial().monomials(theta)[self._term_columns()]
-        return 1.0 + self._matrix(X) @ phi
+        return self._ratio_and_slope(X, theta)[0]
 
     def predict_score(self, X: EventTable | npt.ArrayLike, theta: ThetaLike) -> FloatArray:
         """Learned score d log R(x|theta) / d theta.
@@ -420,17 +547,35 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         InputError
             If the model has no polynomial, or R(x|theta) <= 0 for an event.
         """
-        basis, columns = self._polynomial(), self._term_columns()
-        values = self._matrix(X)
-        ratio = 1.0 + values @ basis.monomials(theta)[columns]
+        ratio, slope = self._ratio_and_slope(X, theta)
         bad = ratio <= 0
         if bad.any():
             raise InputError(
                 f"the learned R(x|theta) is not positive for {int(bad.sum())} of {len(ratio)} events at "
-                f"theta={basis.as_theta(theta).tolist()}; choose theta nearer to the reference point."
+                f"theta={self._polynomial().as_theta(theta).tolist()}; choose theta nearer to the reference point."
             )
-        slope: FloatArray = values @ basis.gradient(theta)[:, columns].T
         return slope / ratio[:, np.newaxis]
+
+    def projected_fraction(self, X: EventTable | npt.ArrayLike) -> float:
+        """Share of events whose learned polynomial is negative for some theta, so that ``positive=True`` projects it.
+
+        Parameters
+        ----------
+        X : EventTable, or array-like or DataFrame of shape (n_events, n_features)
+            Events, at least one.
+
+        Returns
+        -------
+        float
+            Number of projected events over number of events, the same with and without ``positive=True`` in prediction.
+
+        Raises
+        ------
+        InputError
+            If the model did not learn all terms up to order 2.
+        """
+        basis, scale = self._complete_polynomial()
+        return float(np.mean(~is_positive(self._matrix(X), basis, scale)))
 
     def observable(self, param: str, theta: ThetaLike | None = None) -> ModelObservable:
         """Learned observable for one coefficient.
@@ -481,13 +626,28 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             )
         return self.basis_
 
-    def _term_columns(self) -> list[int]:
-        return [self._polynomial().index(term) for term in self.output_terms_]
+    def _complete_polynomial(self) -> tuple[PolynomialBasis, FloatArray]:
+        """Basis and scales of the coefficients, of a model that learned all terms up to order 2."""
+        basis = self._polynomial()
+        require_complete(basis, self.output_terms_)
+        return basis, natural_scale(self.forest_.base, basis)
+
+    def _ratio_and_slope(self, X: EventTable | npt.ArrayLike, theta: ThetaLike) -> tuple[FloatArray, FloatArray]:
+        """R(x|theta) and its derivatives by theta_a, of the projected polynomials if `positive`."""
+        if self.positive:
+            basis, scale = self._complete_polynomial()
+            return ratio_and_slope(self._matrix(X), basis, theta, scale)
+        basis = self._polynomial()
+        if basis.as_theta(theta).ndim != 1:
+            raise InputError(f"theta={np.asarray(theta).tolist()}: one point is needed; loop over several.")
+        values = self._matrix(X)
+        columns = [basis.index(term) for term in self.output_terms_]
+        return 1.0 + values @ basis.monomials(theta)[columns], values @ basis.gradient(theta)[:, columns].T
 
     def _features(self, X: EventTable | npt.ArrayLike) -> npt.NDArray[np.floating]:
         if isinstance(X, EventTable) or hasattr(X, "columns"):
             given = list(X.feature_names) if isinstance(X, EventTable) else [str(name) for name in X.columns]
-            features = X.features if isinstance(X, EventTable) else as_features(X)
+            features = X.features if isinstance(X, EventTable) else _as_features(X)
             known = getattr(self, "feature_names_in_", None)
             if known is None or list(known) == given:
                 return self._of_width(features)
@@ -495,7 +655,7 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
                 if name not in given:
                     raise InputError(f"feature {name!r} of the training is missing: {near_match(str(name), given)}")
             return features[:, [given.index(name) for name in known]]
-        return self._of_width(as_features(X))
+        return self._of_width(_as_features(X))
 
     def _of_width(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         if features.shape[1] != self.n_features_in_:
@@ -530,22 +690,27 @@ def _as_table(
                 )
         return X, X.basis
     if y is None:
-        raise InputError("y is missing: give an EventTable, or arrays X and y = w_k / w_0.")
-    features = as_features(X)
-    ratios = np.asarray(y, dtype=np.float64)
+        raise InputError(
+            "BoostedInformationTree requires y to be passed, but the target y is None: give an EventTable, or arrays X "
+            "and y = w_k / w_0."
+        )
+    features = _as_features(X)
+    ratios = _as_numbers(y, "y", ensure_2d=False).astype(np.float64, copy=False)
     if ratios.ndim not in (1, 2) or len(ratios) != len(features):
         raise InputError(f"y has shape {ratios.shape}, expected ({len(features)},) or ({len(features)}, n_terms).")
-    nominal = np.ones(len(features)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    nominal = np.ones(len(features))
+    if sample_weight is not None:
+        nominal = _as_numbers(sample_weight, "sample_weight", ensure_2d=False).astype(np.float64, copy=False)
     if nominal.shape != (len(features),):
         raise InputError(f"sample_weight has shape {nominal.shape}, expected ({len(features)},).")
     if not np.isfinite(ratios).all():
         raise InputError("y holds NaN or infinite ratios: remove these events, or train on an EventTable of weights.")
     if (nominal == 0).any():
         raise InputError(
-            f"{int((nominal == 0).sum())} events have sample_weight w_0 = 0, for which y = w_k / w_0 does not exist; "
-            "train on an EventTable of weights."
+            f"{int((nominal == 0).sum())} events have sample_weight w_0 = 0, and y = w_k / w_0 does not exist for "
+            "zero weights; train on an EventTable of weights."
         )
-    matrix = ratios.reshape(len(ratios), -1)
+    matrix = ratios[:, np.newaxis] if ratios.ndim == 1 else ratios
     n_terms = matrix.shape[1]
     if basis is not None and basis.n_terms != n_terms + 1:
         raise InputError(f"y has {n_terms} columns, but basis has {basis.n_terms - 1} terms besides the nominal one.")
@@ -557,6 +722,27 @@ def _as_table(
         feature_names=tuple(str(name) for name in names),
     )
     return table, basis
+
+
+class _InputTypeError(InputError, TypeError):
+    """What is no array of numbers at all, such as a sparse matrix: scikit-learn expects a TypeError for it."""
+
+
+def _as_numbers(values: Any, name: str, *, ensure_2d: bool) -> npt.NDArray[Any]:
+    """Dense array of real numbers, NaN and infinities among them, by the rules and messages of scikit-learn."""
+    try:
+        array: npt.NDArray[Any] = check_array(
+            values, ensure_all_finite=False, ensure_2d=ensure_2d, ensure_min_samples=0, input_name=name
+        )
+    except TypeError as error:
+        raise _InputTypeError(f"{name}: {error}") from None
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from None
+    return array
+
+
+def _as_features(X: Any) -> npt.NDArray[np.floating]:
+    return as_features(_as_numbers(X, "X", ensure_2d=True))
 
 
 def _require_positive_sum(nominal: FloatArray) -> None:
@@ -597,17 +783,44 @@ def _check_parameters(model: BoostedInformationTree) -> None:
         "min_effective_samples", effective is None or (is_float(effective) and effective >= 0), "at least 0, or None"
     )
     demand("max_bins", is_int(model.max_bins, 2) and model.max_bins <= MAX_BINS, f"an integer from 2 to {MAX_BINS}")
-    demand("bin_weights", model.bin_weights in ("count", "nominal"), "'count' or 'nominal'")
+    demand("bin_weights", model.bin_weights in BIN_WEIGHTS, f"one of {', '.join(BIN_WEIGHTS)}")
+    demand("positive", isinstance(model.positive, (bool, np.bool_)), "True or False")
     demand("init", model.init in ("mean", None), "'mean' or None")
     for name in ("l2", "min_gain"):
         value = getattr(model, name)
         demand(name, is_float(value) and value >= 0, "a number of at least 0")
     fraction = model.validation_fraction
     demand("validation_fraction", is_float(fraction) and 0 < fraction < 1, "a number in (0, 1)")
-    demand("subsample", is_float(model.subsample) and 0 < model.subsample <= 1, "a number in (0, 1]")
+    for name in ("subsample", "max_features"):
+        value = getattr(model, name)
+        demand(name, is_float(value) and 0 < value <= 1, "a number in (0, 1]")
+    demand("sketch", model.sketch is None or is_int(model.sketch, 1), "a positive integer or None")
+    demand("strategy", model.strategy in ("joint", "separate"), "'joint' or 'separate'")
+    parity = model.cp_parity
+    demand("cp_parity", parity is None or isinstance(parity, CPParity), "a CPParity or None")
+    if model.strategy == "separate":
+        demand("positive", not model.positive, "leaves with all terms of the polynomial need strategy='joint'")
+        demand(
+            "base_points", model.base_points is None, "terms with trees of their own have no common metric; leave out"
+        )
+
+
+def _summed(losses: list[FloatArray]) -> FloatArray:
+    """Sum of losses by number of trees; a training that ended early keeps its last loss."""
+    longest = max(len(loss) for loss in losses)
+    total = np.zeros(longest)
+    for loss in losses:
+        total += np.pad(loss, (0, longest - len(loss)), mode="edge") if len(loss) else 0.0
+    return total
 
 
 def _jsonable(value: Any) -> Any:
+    if isinstance(value, CPParity):
+        return {
+            "flip": list(value.flip),
+            "swap": [list(pair) for pair in value.swap],
+            "odd_params": list(value.odd_params),
+        }
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

@@ -13,14 +13,15 @@ LAYER = {
     **dict.fromkeys(["errors", "optional", "progress", "files", "basis", "parity", "kernels"], 0),
     **dict.fromkeys(["events", "particles", "processes", "metrics"], 1),
     **dict.fromkeys(["trees", "expression"], 2),
-    **dict.fromkeys(["estimators", "baselines", "observables"], 3),
-    **dict.fromkeys(["inference", "export", "io", "dask"], 4),
+    **dict.fromkeys(["estimators", "ensembles", "positivity", "baselines", "observables"], 3),
+    **dict.fromkeys(["inference", "inspection", "export", "io", "dask"], 4),
     **dict.fromkeys(["distill", "compare", "plotting"], 5),
     **dict.fromkeys(["analysis", "config", "demo", "cli", "__main__"], 6),
 }
 # Who imports which library; numpy and the standard library are free.
 OWNERS = {
     "numba": {"kernels/_jit.py"},
+    "llvmlite": {"kernels/_jit.py"},
     "vegas": {"processes/phase_space.py"},
     "xgboost": {"baselines/_xgboost.py"},
     "torch": {"baselines/neural.py", "distill/_symbolnet.py"},

@@ -14,7 +14,9 @@ from sklearn.preprocessing import StandardScaler
 
 import bit
 from bit.errors import InputError
+from bit.kernels.bitmask import predict_small_trees
 from bit.kernels.traversal import predict_trees
+from bit.positivity import is_positive, natural_scale, project, quadratic_form
 
 
 def make_table(rng, n=800, *, with_nan=False):
@@ -195,8 +197,123 @@ def test_feature_layouts_do_not_matter(table):
 
 
 def test_each_kernel_compiles_one_signature(model, table):
-    model.predict(table.features.astype(np.float32))
+    large = bit.BIT(n_estimators=2, max_depth=7, min_samples_leaf=3).fit(table)  # more than 32 leaves
+    for fitted in (model, large):
+        fitted.predict(table)
+        fitted.predict(table.features.astype(np.float32))
+        fitted.predict(np.asfortranarray(table.features))
+        assert fitted.predict(table.features[:0]).shape == (0, 5)
+    assert len(predict_small_trees.signatures) == 1
     assert len(predict_trees.signatures) == 1
+
+
+# ---------------------------------------------------------------------- positive ratios
+def make_squares(rng, n=600):
+    """Weights w_0 (1 + u . d)^2 with u = features + noise, in a few events: many leaves are not positive."""
+    features = rng.normal(size=(n, 3))
+    u = features[:, :2] * [1.0, 30.0] + rng.normal(size=(n, 2)) * [1.0, 30.0]
+    a, b = u.T
+    nominal = rng.exponential(size=n)
+    columns = nominal[:, np.newaxis] * np.column_stack([np.ones(n), 2 * a, 2 * b, 2 * a * a, 2 * a * b, 2 * b * b])
+    basis = bit.PolynomialBasis(["a", "b"], reference=[0.5, -1.0])
+    return bit.EventTable(features, columns, basis, feature_names=["x", "y", "z"])
+
+
+@pytest.fixture
+def positive_model(rng):
+    return bit.BIT(n_estimators=30, min_samples_leaf=5, positive=True).fit(make_squares(rng))
+
+
+def lowest_points(model, table):
+    """The minimum of the learned ratio of every event."""
+    form = quadratic_form(model.predict(table), model.basis_)
+    return np.linalg.solve(form[:, 1:, 1:], -form[:, 1:, :1])[:, :, 0] + model.basis_.reference
+
+
+def test_positive_ratios_are_not_negative_anywhere(positive_model, rng):
+    table = make_squares(rng, 300)
+    plain = bit.BIT.from_forest(positive_model.forest_).set_params(positive=False)
+    np.testing.assert_array_equal(positive_model.predict(table), plain.predict(table))
+    thetas = lowest_points(plain, table)
+    assert min(positive_model.predict_ratio(table, theta).min() for theta in thetas) >= 0
+    assert min(plain.predict_ratio(table, theta).min() for theta in thetas) < -0.01
+    np.testing.assert_array_equal(
+        positive_model.predict_score(table, table.basis.reference), plain.predict_score(table, table.basis.reference)
+    )
+
+
+def test_projected_events_are_counted(positive_model, rng):
+    table = make_squares(rng, 300)
+    basis, scale = positive_model.basis_, natural_scale(positive_model.forest_.base, positive_model.basis_)
+    prediction = positive_model.predict(table)
+    share = 1 - is_positive(prediction, basis).mean()
+    assert 0.05 < share < 0.95
+    assert positive_model.projected_fraction(table) == pytest.approx(share, abs=1e-12)
+    theta = [0.4, -1.02]
+    expected = 1 + project(prediction, basis, scale) @ basis.monomials(theta)[1:]
+    np.testing.assert_allclose(positive_model.predict_ratio(table, theta), expected, rtol=1e-12)
+    assert 0 < positive_model.projected_fraction_ < 1
+    assert positive_model.forest_.config["projected_fraction"] == positive_model.projected_fraction_
+
+
+def test_positive_score_is_the_slope_of_the_logarithm(positive_model, rng):
+    table = make_squares(rng, 300)
+    theta, step = np.array([0.6, -0.99]), 1e-6
+    score = positive_model.predict_score(table, theta)
+    for a in range(2):
+        up, down = (positive_model.predict_ratio(table, theta + sign * step * np.eye(2)[a]) for sign in (1, -1))
+        # Central differences: rounding / step, and (step * score)^2 of the score.
+        np.testing.assert_allclose(score[:, a], (np.log(up) - np.log(down)) / (2 * step), rtol=1e-6, atol=1e-6)
+    observable = positive_model.observable("b", theta=theta)
+    np.testing.assert_array_equal(observable(table), score[:, 1])
+
+
+def test_positive_is_kept_in_the_file(positive_model, rng, tmp_path):
+    table = make_squares(rng, 300)
+    positive_model.export(tmp_path / "forest.json")
+    twin = bit.BIT.from_forest(bit.load(tmp_path / "forest.json"))
+    assert twin.positive
+    assert twin.projected_fraction_ == positive_model.projected_fraction_
+    theta = lowest_points(positive_model, table)[0]
+    np.testing.assert_array_equal(twin.predict_ratio(table, theta), positive_model.predict_ratio(table, theta))
+
+
+def test_projected_fraction_goes_with_positive(positive_model, rng):
+    table = make_squares(rng)
+    positive_model.set_params(positive=False).fit(table)
+    assert not hasattr(positive_model, "projected_fraction_")
+    assert "projected_fraction" not in positive_model.forest_.config
+    assert 0 < positive_model.projected_fraction(table) < 1  # what positive=True would project
+
+
+def test_ratio_zero_has_no_score():
+    basis = bit.PolynomialBasis(["a"])
+    features = np.arange(200.0).reshape(-1, 1)
+    model = bit.BIT(n_estimators=2, positive=True).fit(features, np.tile([-2.0, 2.0], (200, 1)), basis=basis)
+    np.testing.assert_array_equal(model.predict_ratio(features, [1.0]), 0.0)  # (1 - theta)^2
+    with pytest.raises(InputError, match="not positive for 200 of 200 events"):
+        model.predict_score(features, [1.0])
+
+
+def test_positive_needs_all_terms(table, rng):
+    features = rng.normal(size=(200, 2))
+    model = bit.BIT(n_estimators=2, positive=True)
+    linear = bit.PolynomialBasis(["a", "b"], order=1)
+    with pytest.raises(InputError, match=r"all terms up to order 2, but \[.*\('a', 'b'\).*\] are not learned"):
+        bit.BIT(terms=["a", "b", ("a", "a")], positive=True).fit(table)
+    with pytest.raises(InputError, match=r"positive=True: .* need strategy='joint'"):
+        bit.BIT(strategy="separate", positive=True).fit(table)
+    with pytest.raises(InputError, match="all terms up to order 2"):
+        model.fit(features, features, basis=linear)
+    with pytest.raises(InputError, match="positive needs a polynomial in theta"):
+        model.fit(features, features[:, 0])
+    with pytest.raises(InputError, match="all terms up to order 2"):
+        bit.BIT(n_estimators=2, terms=["a"]).fit(table).projected_fraction(table)
+
+
+def test_one_theta_at_a_time(model, table):
+    with pytest.raises(InputError, match="one point is needed"):
+        model.predict_ratio(table, [[0.5, -1.0], [0.6, -1.0]])
 
 
 # ---------------------------------------------------------------------- bad input
@@ -212,12 +329,17 @@ def test_each_kernel_compiles_one_signature(model, table):
         ("min_samples_leaf", 0.5, "min_samples_leaf=0.5"),
         ("min_effective_samples", -1, "min_effective_samples=-1"),
         ("max_bins", 256, "max_bins=256: an integer from 2 to 255"),
-        ("bin_weights", "loss", "bin_weights='loss'"),
+        ("bin_weights", "area", "bin_weights='area': one of .*count.*nominal"),
+        ("positive", "yes", "positive='yes': True or False"),
         ("init", "zero", "init='zero'"),
         ("l2", -0.1, "l2=-0.1"),
         ("min_gain", float("nan"), "min_gain=nan"),
         ("validation_fraction", 1.0, "validation_fraction=1.0"),
         ("subsample", 0.0, "subsample=0.0"),
+        ("max_features", 0.0, r"max_features=0.0: a number in \(0, 1\]"),
+        ("max_features", 2, "max_features=2"),
+        ("strategy", "both", "strategy='both': 'joint' or 'separate'"),
+        ("cp_parity", "x", "cp_parity='x': a CPParity or None"),
         ("n_jobs", 0, "n_jobs=0"),
         ("terms", ["c"], "unknown coefficient 'c'"),
         ("terms", [()], "at least one term besides the nominal"),
@@ -235,8 +357,8 @@ def test_bad_arrays(table, rng):
     target = features[:, 0].copy()
     model = bit.BIT(n_estimators=2)
     for kwargs, message in [
-        ({"X": features}, "y is missing"),
-        ({"X": features[:, 0], "y": target}, "expected \\(n_events, n_features\\)"),
+        ({"X": features}, "requires y to be passed, but the target y is None: give an EventTable"),
+        ({"X": features[:, 0], "y": target}, "X: Expected 2D array, got 1D array"),
         ({"X": features, "y": target[:-1]}, "y has shape"),
         ({"X": features, "y": np.where(target > 0, np.nan, target)}, "NaN or infinite ratios"),
         ({"X": features, "y": target, "sample_weight": np.ones(3)}, "sample_weight has shape"),
@@ -244,7 +366,10 @@ def test_bad_arrays(table, rng):
         ({"X": features, "y": target, "sample_weight": -np.ones(20)}, "sum to -20"),
         ({"X": features, "y": target, "basis": bit.PolynomialBasis(["a", "b"])}, "y has 1 columns, but basis has 5"),
         ({"X": np.full((20, 2), 1e39), "y": target}, "beyond float32"),
-        ({"X": np.full((20, 2), "a"), "y": target}, "must be real numbers"),
+        (
+            {"X": np.full((20, 2), "a"), "y": target},
+            "X: dtype='numeric' is not compatible with arrays of bytes/strings",
+        ),
         ({"X": table, "y": target}, "y= does not go with an EventTable"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -281,7 +406,13 @@ def test_wrong_number_of_features(model, rng):
 @pytest.mark.parametrize("n", [1, 10, 99])
 def test_too_few_events(rng, n):
     with pytest.raises(InputError, match=f"{n} events to train on: two leaves of min_samples_leaf=50 events need 100"):
-        bit.BIT().fit(make_table(rng, n))
+        bit.BIT(min_samples_leaf=50).fit(make_table(rng, n))
+
+
+def test_separate_terms_have_no_common_metric(table):
+    points = [[1.0, 0], [0, 1], [1, 1], [2, 0], [0, 2]]
+    with pytest.raises(InputError, match=r"base_points=.*terms with trees of their own have no common metric"):
+        bit.BIT(strategy="separate", base_points=points).fit(table)
 
 
 def test_no_allowed_split_gives_the_mean(rng):

@@ -9,24 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from bit.analysis.events import Parts, mirrored
+from bit.analysis.events import Parts
 from bit.config import Config
 from bit.errors import BitWarning
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.export import to_json
 from bit.metrics import rho2
+from bit.parity import CPParity
 from bit.processes.analytic import PowerLaw
 from bit.trees.forest import Forest
 
 
 def train(config: Config, parts: Parts, *, verbose: bool = True) -> BoostedInformationTree:
-    """Train on the first part, together with its CP image if the configuration has a parity.
+    """Train on the first part, with exact symmetry if the configuration has a parity.
 
     Parameters
     ----------
     config : Config
-        Sections ``[train]``, ``[cp]``; the seed is the default of ``random_state``.
+        Sections ``[train]``, ``[cp]``; the seed is the default of ``random_state``, the parity of ``cp_parity``.
     parts : Parts
         Events.
     verbose : bool, default=True
@@ -42,9 +43,8 @@ def train(config: Config, parts: Parts, *, verbose: bool = True) -> BoostedInfor
     InputError
         For arguments outside their rule, or too few events to split.
     """
-    arguments = {"random_state": config.output.seed, "verbose": int(verbose)} | dict(config.train)
-    model = BoostedInformationTree(**arguments)
-    return model.fit(mirrored(config, parts.train))
+    defaults = {"random_state": config.output.seed, "verbose": int(verbose), "cp_parity": config.cp}
+    return BoostedInformationTree(**(defaults | dict(config.train))).fit(parts.train)
 
 
 def save_forest(config: Config, forest: Forest, path: str | os.PathLike[str]) -> None:
@@ -132,3 +132,9 @@ def compile_kernels() -> None:
     BoostedInformationTree(n_estimators=2, terms=["theta"]).fit(toy).predict(toy)
     BoostedInformationTree(n_estimators=2, early_stopping=True, subsample=0.5, random_state=1).fit(toy)
     BoostedInformationTree(n_estimators=2, max_leaf_nodes=4, min_effective_samples=1.0).fit(unequal)
+    # Trees too large for bit masks; combinations of terms; polynomials to be kept positive; events and images.
+    large = BoostedInformationTree(n_estimators=1, max_depth=7, min_samples_leaf=2, sketch=1, positive=True).fit(toy)
+    large.predict(toy)
+    large.forest_.evaluator()(toy.features[0])
+    parity = CPParity(flip=toy.feature_names[:1])
+    BoostedInformationTree(n_estimators=2, cp_parity=parity).fit(toy).predict(toy)

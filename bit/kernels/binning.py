@@ -18,7 +18,7 @@ def encode_features(features, edges, out_codes):
         Values.
     edges : float32 array, shape (n_features, 256)
         Increasing thresholds of each feature, filled up with NaN (which no value reaches).
-    out_codes : uint8 array, shape (n, n_features)
+    out_codes : uint8 array, shape (n, at least n_features)
         Bin numbers: ``x < edges[f, b]`` if and only if ``code <= b``.
     """
     for i in range(features.shape[0]):

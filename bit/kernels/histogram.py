@@ -1,23 +1,31 @@
 """Sums of the weights of a node's events in every bin of every feature.
 
 The sums are 64-bit integers: the result is the same for any order of the events and any division of them
-among threads or machines. A histogram is one flat array, indexed by ``((feature << 8) + code) * n_channels``,
-with the channels of a bin side by side:
+among threads or machines. The channels of a bin are
 
     0                nominal weight
     1 (if counted)   (squared nominal weight << count_bits) + 1 for each event
     then             one for each rotated residual
-    then             zeros up to a multiple of 4, which keeps the adds in vector registers
+    then             zeros up to a multiple of 4
+
+Four channels stand side by side, since one instruction adds them; four more have a histogram of their own, which
+stays in the first cache. A histogram is one flat array: channel c of a bin is at
+``((((c // 4) * n_features + feature) << 8) + code) * 4 + c % 4``.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from bit.kernels._jit import inlined, kernel
+from bit.kernels._jit import LANES, add_lanes, inlined, kernel, prefetch
 from bit.kernels.dtypes import INDEX
 
-_TILE = 512  # rows whose codes and integers stay in the first cache
+_TILE = 4096  # rows whose records stay in the second cache
+_SHORT = 4  # words; such records lie in one cache line
+_GROUP = 4  # features whose histograms (of four channels) fill the first cache
+_AHEAD = 24  # rows between asking for a row and reading it
+_BYTE = np.uint64(255)
+_BITS = np.uint64(8)
 
 
 @inlined
@@ -31,88 +39,261 @@ def _quantise_count(nominal, square_scale, count_bits):
     return (np.int64(np.ceil(nominal * nominal * square_scale)) << count_bits) + 1
 
 
+@inlined
+def _image_word(codes, row, n_features, first, source, relabel):
+    """Eight codes of the CP image of a row."""
+    word = np.uint64(0)
+    for f in range(min(n_features, first + 8) - 1, first - 1, -1):
+        code = codes[row, INDEX(source[INDEX(f)])]
+        word = (word << _BITS) | np.uint64(relabel[INDEX(f << 8) | INDEX(code)])
+    return word
+
+
+@inlined
+def _add_rows(
+    codes,
+    words,
+    values,
+    n_features,
+    rows,
+    low,
+    high,
+    scales,
+    square_scale,
+    count_bits,
+    signs,
+    source,
+    relabel,
+    fetched,
+    quanta,
+    histogram,
+):
+    """Add some rows, at most a tile, to a histogram."""
+    n_outputs = scales.size - 1
+    first = 2 if count_bits > 0 else 1
+    n_words = (n_features + 7) >> 3
+    n_rows = high - low
+    for i in range(n_rows):
+        row = INDEX(rows[INDEX(low + i)])
+        for j in range(n_words):
+            if relabel.size == 0:
+                fetched[INDEX(j), INDEX(i)] = words[row, INDEX(j)]
+            else:
+                fetched[INDEX(j), INDEX(i)] = _image_word(codes, row, n_features, j << 3, source, relabel)
+        nominal = values[row, INDEX(n_words)]
+        quanta[0, INDEX(i << 2)] = _quantise(nominal, scales[0])
+        if count_bits > 0:
+            quanta[0, INDEX((i << 2) + 1)] = _quantise_count(nominal, square_scale, count_bits)
+        for k in range(n_outputs):
+            value = values[row, INDEX(n_words + 1 + k)] * signs[INDEX(k)]
+            channel = INDEX(first + k)
+            at = INDEX(i << 2) | (channel & INDEX(LANES - 1))
+            quanta[channel >> INDEX(2), at] = _quantise(value, scales[INDEX(1 + k)])
+    for lane in range(quanta.shape[0]):
+        added = quanta[lane]
+        offset = INDEX(lane * n_features) << INDEX(10)
+        # A few features at a time, so that their sums stay in the first cache for a whole tile.
+        for low_feature in range(0, n_features, _GROUP):
+            word_of = fetched[low_feature >> 3]
+            shift = np.uint64((low_feature & 7) << 3)
+            base = offset + INDEX(low_feature << 10)
+            n_group = min(_GROUP, n_features - low_feature)
+            if n_group == _GROUP:
+                for i in range(n_rows):
+                    word = word_of[INDEX(i)] >> shift
+                    for g in range(_GROUP):
+                        at = base + INDEX(g << 10) + ((word & _BYTE) << INDEX(2))
+                        add_lanes(histogram, at, added, INDEX(i << 2))
+                        word >>= _BITS
+            else:
+                for i in range(n_rows):
+                    word = word_of[INDEX(i)] >> shift
+                    for g in range(n_group):
+                        at = base + INDEX(g << 10) + ((word & _BYTE) << INDEX(2))
+                        add_lanes(histogram, at, added, INDEX(i << 2))
+                        word >>= _BITS
+
+
 @kernel
-def build_histograms(codes, rows, starts, stops, nominal, residual, scales, square_scale, count_bits, out_histograms):
-    """Add the events of several nodes to their histograms.
+def build_histogram(
+    codes,
+    words,
+    values,
+    n_features,
+    rows,
+    n_rows,
+    scales,
+    square_scale,
+    count_bits,
+    signs,
+    source,
+    relabel,
+    out_histogram,
+):
+    """Add events, or their CP images, to a histogram.
 
     Parameters
     ----------
-    codes : uint8 array, shape (n, n_features)
-        Bin numbers.
+    codes, words, values : uint8, uint64 and float64 array, shapes (n, 8 m), (n, m) and (n, m)
+        Three views of the records of the events: bin numbers, filled up to whole words, then the nominal weight
+        and the rotated pseudo-residual weights.
+    n_features : int
+        Number of features.
     rows : int32 array, shape (n,)
-        Row numbers; those of one node stand together.
-    starts, stops : int64 arrays, shape (n_nodes,)
-        Bounds of the nodes in `rows`.
-    nominal : float64 array, shape (n,)
-        Nominal weights.
-    residual : float64 array, shape (n, n_outputs)
-        Rotated pseudo-residual weights.
+        Row numbers.
+    n_rows : int
+        How many of them.
     scales : float64 array, shape (1 + n_outputs,)
         Powers of two that turn the nominal weight and the residuals into integers.
     square_scale : float
         The same for squared nominal weights.
     count_bits : int
         Bits of the event count in channel 1; 0 if there is no such channel.
-    out_histograms : int64 array, shape (n_nodes, n_features * 256 * n_channels)
+    signs : float64 array, shape (n_outputs,)
+        Sign of each residual in the image; 1 for the events themselves.
+    source : int64 array, shape (n_features,)
+        For images: column from which each feature comes.
+    relabel : uint8 array, shape (n_features * 256,)
+        For images: new code of every feature and code; empty for the events themselves.
+    out_histogram : int64 array, shape (n_features * 256 * n_channels,)
         Added to.
     """
-    n_features = codes.shape[1]
-    n_outputs = residual.shape[1]
-    n_channels = out_histograms.shape[1] // (n_features << 8)
-    first = 2 if count_bits > 0 else 1
-    quanta = np.zeros((_TILE, n_channels), dtype=np.int64)
-    tile = np.empty((_TILE, n_features), dtype=np.uint8)
-    for node in range(starts.size):
-        histogram = out_histograms[node]
-        for low in range(starts[node], stops[node], _TILE):
-            n_rows = min(_TILE, stops[node] - low)
-            # Rows of a node lie scattered in memory. Fetched in a loop of their own, many of them are on
-            # their way at once; fetched between the adds, each would be waited for.
-            for i in range(n_rows):
-                row = INDEX(rows[INDEX(low + i)])
-                for f in range(n_features):
-                    tile[INDEX(i), INDEX(f)] = codes[row, INDEX(f)]
-                quanta[i, 0] = _quantise(nominal[row], scales[0])
-                if count_bits > 0:
-                    quanta[i, 1] = _quantise_count(nominal[row], square_scale, count_bits)
-                for k in range(n_outputs):
-                    quanta[i, first + k] = _quantise(residual[row, INDEX(k)], scales[1 + k])
-            if n_channels == 4:
-                # The commonest case: four sums in one register.
-                for i in range(n_rows):
-                    q0, q1, q2, q3 = quanta[i, 0], quanta[i, 1], quanta[i, 2], quanta[i, 3]
-                    for f in range(n_features):
-                        at = (INDEX(f << 8) + INDEX(tile[INDEX(i), INDEX(f)])) << INDEX(2)
-                        histogram[at] += q0
-                        histogram[at + INDEX(1)] += q1
-                        histogram[at + INDEX(2)] += q2
-                        histogram[at + INDEX(3)] += q3
-            else:
-                for i in range(n_rows):
-                    added = quanta[i]
-                    for f in range(n_features):
-                        at = ((f << 8) + np.int64(tile[INDEX(i), INDEX(f)])) * n_channels
-                        sums = histogram[at : at + n_channels]
-                        for c in range(n_channels):
-                            sums[INDEX(c)] += added[INDEX(c)]
+    fetched = np.empty(((n_features + 7) >> 3, _TILE), dtype=np.uint64)
+    quanta = np.zeros((out_histogram.size // (n_features << 10), LANES * _TILE), dtype=np.int64)
+    for low in range(0, n_rows, _TILE):
+        _add_rows(
+            codes,
+            words,
+            values,
+            n_features,
+            rows,
+            low,
+            min(low + _TILE, n_rows),
+            scales,
+            square_scale,
+            count_bits,
+            signs,
+            source,
+            relabel,
+            fetched,
+            quanta,
+            out_histogram,
+        )
 
 
 @kernel
-def build_root_histogram(codes, residual, scale, out_histogram):
+def divide_nodes(
+    codes,
+    words,
+    values,
+    n_features,
+    starts,
+    stops,
+    columns,
+    goes_right,
+    sums_right,
+    scales,
+    square_scale,
+    count_bits,
+    signs,
+    source,
+    relabel,
+    scratch,
+    out_rows,
+    out_middles,
+    out_histograms,
+):
+    """Divide the rows of nodes between their children, and add those of one child to its histogram.
+
+    Both need the records of the rows: done tile by tile, a record is fetched from memory once.
+
+    Parameters
+    ----------
+    codes, words, values, n_features
+        As for `build_histogram`.
+    starts, stops : int64 arrays, shape (n_nodes,)
+        Bounds of the nodes in `out_rows`.
+    columns : int64 array, shape (n_nodes,)
+        Column whose code decides.
+    goes_right : uint8 array, shape (n_nodes, 256)
+        1 for the codes that go right.
+    sums_right : uint8 array, shape (n_nodes,)
+        1 if the right child is to be summed, else the left one.
+    scales, square_scale, count_bits, signs, source, relabel
+        As for `build_histogram`.
+    scratch : int32 array, shape (n,)
+        Working space.
+    out_rows : int32 array, shape (n,)
+        Row numbers; those of a node stand together, and afterwards those that go left in front of those that
+        go right. The order within a child is kept, so that memory is read forwards.
+    out_middles : int64 array, shape (n_nodes,)
+        First place of the right child.
+    out_histograms : int64 array, shape (n_nodes, n_features * 256 * n_channels)
+        Added to.
+    """
+    fetched = np.empty(((n_features + 7) >> 3, _TILE), dtype=np.uint64)
+    quanta = np.zeros((out_histograms.shape[1] // (n_features << 10), LANES * _TILE), dtype=np.int64)
+    flat = words.reshape(words.size)
+    for node in range(starts.size):
+        column, side = INDEX(columns[node]), goes_right[node]
+        left, n_right = INDEX(starts[node]), INDEX(0)
+        for low in range(starts[node], stops[node], _TILE):
+            first_left, first_right = left, n_right
+            for i in range(low, min(low + _TILE, stops[node])):
+                row = out_rows[INDEX(i)]
+                # Rows lie scattered: asked for well ahead, many of them are on their way at once.
+                if i + _AHEAD < stops[node]:
+                    later = INDEX(out_rows[INDEX(i + _AHEAD)]) * INDEX(words.shape[1])
+                    prefetch(flat, later)
+                    if words.shape[1] > _SHORT:
+                        prefetch(flat, later + INDEX(words.shape[1] - 1))
+                right = INDEX(side[INDEX(codes[INDEX(row), column])])
+                # Both places are written and one counter moves: no branch to mispredict.
+                out_rows[left] = row
+                scratch[n_right] = row
+                n_right += right
+                left += INDEX(1) - right
+            part, first, last = (scratch, first_right, n_right) if sums_right[node] else (out_rows, first_left, left)
+            _add_rows(
+                codes,
+                words,
+                values,
+                n_features,
+                part,
+                np.int64(first),
+                np.int64(last),
+                scales,
+                square_scale,
+                count_bits,
+                signs,
+                source,
+                relabel,
+                fetched,
+                quanta,
+                out_histograms[node],
+            )
+        for i in range(n_right):
+            out_rows[left + INDEX(i)] = scratch[INDEX(i)]
+        out_middles[node] = left
+
+
+@kernel
+def build_root_histogram(codes, values, n_features, scale, out_histogram):
     """Add the only residual of all events; at the root the nominal sums never change.
 
     Parameters
     ----------
-    codes : uint8 array, shape (n, n_features)
-        Bin numbers.
-    residual : float64 array, shape (n, 1)
-        Rotated pseudo-residual weights.
+    codes, values : uint8 and float64 array, shapes (n, 8 m) and (n, m)
+        Two views of the records, see `build_histogram`.
+    n_features : int
+        Number of features.
     scale : float
         Power of two that turns the residuals into integers.
     out_histogram : int64 array, shape (n_features * 256,)
         Added to.
     """
-    for row in range(codes.shape[0]):
-        quantum = _quantise(residual[row, 0], scale)
-        for f in range(codes.shape[1]):
+    residual = INDEX(((n_features + 7) >> 3) + 1)
+    for row in range(values.shape[0]):
+        quantum = _quantise(values[INDEX(row), residual], scale)
+        for f in range(n_features):
             out_histogram[INDEX(f << 8) + INDEX(codes[INDEX(row), INDEX(f)])] += quantum

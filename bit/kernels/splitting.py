@@ -8,6 +8,8 @@ from bit.kernels._jit import inlined, kernel
 
 # A gain below this fraction of the children's information is rounding, not information.
 _RELATIVE_GAIN = 1e-12
+# An eigenvalue below this fraction of its diagonal entry is rounding.
+_FLAT = 1e-9
 
 
 @inlined
@@ -24,6 +26,58 @@ def _effective(sums, count, scales, square_scale, count_bits):
     nominal = sums[0] / scales[0]
     square = (sums[1] >> count_bits) / square_scale
     return min(nominal * nominal / square, np.float64(count))
+
+
+@inlined
+def _is_positive(sums, first, scales, form, matrix, diagonal):
+    """Whether the polynomial S_0 + S_a d_a + S_ab d_a d_b / 2 of a set of sums is nowhere negative."""
+    size = form.shape[0]
+    for a in range(size):
+        for b in range(a + 1):
+            channel = form[a, b]
+            value = sums[0] / scales[0] if channel < 0 else 0.5 * sums[first + channel] / scales[1 + channel]
+            matrix[a, b] = value
+        diagonal[a] = abs(matrix[a, a])
+    positive = True
+    # Factored as L D L^T it has a negative eigenvalue if and only if D has a negative entry, or a zero one
+    # with something beside it.
+    for a in range(size):
+        pivot = matrix[a, a]
+        is_flat = pivot <= _FLAT * diagonal[a]
+        if pivot < -_FLAT * diagonal[a]:
+            positive = False
+        for b in range(a + 1, size):
+            if is_flat:
+                positive &= matrix[b, a] * matrix[b, a] <= _FLAT * diagonal[a] * diagonal[b]
+            else:
+                for c in range(a + 1, b + 1):
+                    matrix[b, c] -= matrix[b, a] * matrix[c, a] / pivot
+    return positive
+
+
+@kernel
+def all_positive(weights, form):
+    """Whether the weight polynomial of every event is nowhere negative.
+
+    Parameters
+    ----------
+    weights : float64 array, shape (n, n_columns)
+        Derivatives of the event weights, the nominal one first.
+    form : int64 array, shape (n_params + 1, n_params + 1)
+        Column less 1 of each entry of the quadratic form, -1 for the nominal weight; lower triangle.
+
+    Returns
+    -------
+    bool
+        To a relative accuracy of 1e-9.
+    """
+    size = form.shape[0]
+    ones = np.ones(weights.shape[1])
+    matrix, diagonal = np.empty((size, size)), np.empty(size)
+    n_positive = 0
+    for i in range(weights.shape[0]):
+        n_positive += _is_positive(weights[i], 1, ones, form, matrix, diagonal)
+    return n_positive == weights.shape[0]
 
 
 @inlined
@@ -50,6 +104,8 @@ def find_splits(
     min_effective,
     l2,
     min_gain,
+    n_outputs,
+    form,
     out_gains,
     out_splits,
     out_left,
@@ -83,6 +139,11 @@ def find_splits(
         Added to the nominal sum, in its unit.
     min_gain : float
         A split must gain more than this.
+    n_outputs : int
+        Number of residuals that count for the gain, the first ones.
+    form : int64 array, shape (n_params + 1, n_params + 1)
+        If not empty: residual that stands for each entry of the quadratic form of the weights, -1 for the
+        nominal weight; lower triangle. No child may have a form with a negative eigenvalue.
     out_gains : float64 array, shape (n_nodes,)
         Best gain; 0 where no split is allowed.
     out_splits : int64 array, shape (n_nodes, 2)
@@ -92,8 +153,9 @@ def find_splits(
     """
     n_features = n_edges.size
     n_channels = histograms.shape[1] // (n_features << 8)
-    n_outputs = scales.size - 1
+    n_lanes = n_channels >> 2
     first = 2 if count_bits > 0 else 1
+    matrix, diagonal = np.empty(form.shape), np.empty(form.shape[0])
     total = np.empty(n_channels, dtype=np.int64)
     left = np.empty(n_channels, dtype=np.int64)
     right = np.empty(n_channels, dtype=np.int64)
@@ -103,18 +165,21 @@ def find_splits(
         out_splits[node, 0] = -1
         out_splits[node, 1] = -1
         total[:] = 0
-        for code in range(256):
-            for c in range(n_channels):
-                total[c] += histogram[((feature_low << 8) + code) * n_channels + c]
+        for lane in range(n_lanes):
+            for code in range(256):
+                at = (((lane * n_features + feature_low) << 8) + code) << 2
+                for c in range(4):
+                    total[(lane << 2) + c] += histogram[at + c]
         n_total = _count(total, count_bits, quantum)
         parent = _information(total, first, n_outputs, scales, l2) if total[0] > 0 else 0.0
         for f in range(feature_low, feature_high):
             left[:] = 0
             n_left = 0
             for b in range(n_edges[f]):
-                at = ((f << 8) + b) * n_channels
-                for c in range(n_channels):
-                    left[c] += histogram[at + c]
+                for lane in range(n_lanes):
+                    at = (((lane * n_features + f) << 8) + b) << 2
+                    for c in range(4):
+                        left[(lane << 2) + c] += histogram[at + c]
                 before, n_left = n_left, _count(left, count_bits, quantum)
                 if n_left == before or n_left < min_samples or n_total - n_left < min_samples:
                     continue
@@ -130,6 +195,11 @@ def find_splits(
                 children += _information(right, first, n_outputs, scales, l2)
                 gain = children - parent
                 if gain > out_gains[node] and gain > min_gain and gain > _RELATIVE_GAIN * children:
+                    if form.size > 0 and not (
+                        _is_positive(left, first, scales, form, matrix, diagonal)
+                        and _is_positive(right, first, scales, form, matrix, diagonal)
+                    ):
+                        continue
                     out_gains[node] = gain
                     out_splits[node, 0] = f
                     out_splits[node, 1] = b

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
 from bit.kernels.binning import encode_features
-from bit.kernels.dtypes import CODE, FEATURE, N_CODES
-from bit.trees.exact import quantisation_scale
+from bit.kernels.dtypes import FEATURE, N_CODES
+from bit.kernels.sorting import pick_steps, sort_values, sum_sorted
+from bit.trees.exact import exact_sum, quantisation_scale
+from bit.trees.mirror import Mirror
+from bit.trees.threads import Threads
 
+BIN_WEIGHTS = ("mixed", "count", "nominal", "loss")
 MAX_BINS = 255  # codes 0 to 254; code 255 is NaN
 _BLOCK = 8192  # rows cast at a time: a block of features and its codes stay in the cache
-
-Map = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,12 @@ class Binner:
 
     @classmethod
     def fit(
-        cls, features: npt.NDArray[np.floating], max_bins: int, event_weights: FloatArray | None, run: Map
+        cls,
+        features: npt.NDArray[np.floating],
+        max_bins: int,
+        event_weights: FloatArray | None,
+        threads: Threads,
+        mirror: Mirror | None = None,
     ) -> Binner:
         """Choose thresholds between quantiles; between all values if they are few.
 
@@ -46,69 +51,136 @@ class Binner:
             Largest number of bins, 2 to 255, NaN not counted.
         event_weights : ndarray of float64, shape (n,), or None
             Non-negative weights of the quantiles; None counts events.
-        run : callable
-            ``map`` or a thread pool's; one call per feature.
+        threads : Threads
+            Who does the work.
+        mirror : Mirror or None
+            If given, thresholds are those of the events and their CP images, and symmetric: the code of an
+            image follows from that of the event.
 
         Returns
         -------
         Binner
             The thresholds. They do not depend on the order of the events.
         """
-        columns = range(features.shape[1])
-        return cls(tuple(run(lambda f: _edges_of(features[:, f], max_bins, event_weights), columns)))
+
+        def edges_of(f: int) -> npt.NDArray[np.float32]:
+            columns = [f] if mirror is None or mirror.source[f] == f else sorted([f, int(mirror.source[f])])
+            values = np.concatenate([features[:, column].astype(FEATURE) for column in columns])
+            each = np.tile(quanta, len(columns))
+            if mirror is not None and mirror.flipped[f]:
+                return _symmetric_edges(values, max_bins, each)
+            return _edges_of(values, max_bins, each)
+
+        quanta = np.empty(0, dtype=np.int64)
+        if event_weights is not None:
+            scale = quantisation_scale(float(event_weights.max()), 2 * len(event_weights))
+            quanta = np.rint(event_weights * scale).astype(np.int64)
+        return cls(tuple(threads.map(edges_of, range(features.shape[1]))))
 
     @property
     def n_edges(self) -> npt.NDArray[np.int64]:
         """Number of thresholds of each feature."""
         return np.array([len(edges) for edges in self.edges], dtype=np.int64)
 
-    def encode(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-        """Codes of events: the number of thresholds at or below each value, 255 for NaN.
-
-        Parameters
-        ----------
-        features : ndarray of float32 or float64, shape (n, n_features)
-            Events.
-
-        Returns
-        -------
-        ndarray of uint8, shape (n, n_features)
-            ``x < edges[f][b]`` if and only if ``code <= b``.
-        """
+    @property
+    def table(self) -> npt.NDArray[np.float32]:
+        """Thresholds in the form of ``kernels.binning``."""
         table = np.full((len(self.edges), N_CODES), np.nan, dtype=FEATURE)
         for f, edges in enumerate(self.edges):
             table[f, : len(edges)] = edges
-        codes = np.empty(features.shape, dtype=CODE)
-        for low in range(0, len(features), _BLOCK):
-            block = np.array(features[low : low + _BLOCK], dtype=FEATURE, order="C")
-            encode_features(block, table, codes[low : low + _BLOCK])
-        return codes
+        return table
 
 
-def _edges_of(
-    column: npt.NDArray[np.floating], max_bins: int, event_weights: FloatArray | None
+def encode(
+    features: npt.NDArray[np.floating], table: npt.NDArray[np.float32], out_codes: npt.NDArray[np.uint8]
+) -> None:
+    """Codes of events: the number of thresholds at or below each value, 255 for NaN.
+
+    Parameters
+    ----------
+    features : ndarray of float32 or float64, shape (n, n_features)
+        Events.
+    table : ndarray of float32, shape (n_features, 256)
+        Thresholds, see `Binner.table`.
+    out_codes : ndarray of uint8, shape (n, at least n_features)
+        ``x < edges[f][b]`` if and only if ``code <= b``.
+    """
+    for low in range(0, len(features), _BLOCK):
+        rows = slice(low, low + _BLOCK)
+        encode_features(np.array(features[rows], dtype=FEATURE, order="C"), table, out_codes[rows])
+
+
+def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str) -> FloatArray | None:
+    """Weights of the events in the quantiles of the bins.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (n, n_terms)
+        Weights of the events, the nominal one first, sum w_0 > 0.
+    columns : ndarray of int64
+        Columns to be learned.
+    name : {"mixed", "count", "nominal", "loss"}
+        "count" counts events, "nominal" is the size of w_0, "loss" is the mean over the terms of an event's share
+        in sum w_0 (t_a - <t_a>)^2 with t_a = w_a / w_0, "mixed" half of count and of loss.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,), or None
+        Non-negative; None for the number of events.
+    """
+    if name == "count":
+        return None
+    nominal = np.abs(weights[:, 0])
+    if name == "nominal":
+        return nominal
+    # Where w_0 = 0 no ratio exists: the mean |w_0| stands in for it.
+    size = np.where(nominal == 0.0, exact_sum(nominal) / len(nominal), nominal)
+    total = exact_sum(weights[:, 0])
+    measure = np.zeros(len(weights))
+    for k in columns:
+        far = weights[:, k] - weights[:, 0] * (exact_sum(weights[:, k]) / total)
+        far *= far / size
+        whole = exact_sum(far)
+        if whole > 0:
+            measure += far / whole
+    whole = exact_sum(measure)
+    if name == "loss":
+        return measure if whole > 0 else None
+    return measure / whole + 1.0 / len(measure) if whole > 0 else None
+
+
+def _symmetric_edges(
+    values: npt.NDArray[np.float32], max_bins: int, quanta: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    values = np.array(column, dtype=FEATURE)
-    order = None if event_weights is None else np.argsort(values, kind="stable")
-    values = np.sort(values) if order is None else values[order]
-    n_valid = len(values) - int(np.isnan(values).sum())  # NaN is sorted to the end
-    has_nan, values = n_valid < len(values), values[:n_valid]
+    """Thresholds t and -t, so that ``x < t`` if and only if not ``-x < -t``; 0 has a bin of its own."""
+    room = (max_bins - 3) // 2
+    if room < 0 or not (np.abs(values) > 0).any():
+        return np.empty(0, dtype=FEATURE)
+    zero = np.zeros(1, dtype=FEATURE)
+    middle = np.append(zero, _next_after(zero))
+    positive = _edges_of(np.abs(values), room + 1, quanta) if room > 0 else zero[:0]
+    positive = positive[positive > middle[-1]]
+    # -x < t means x > -t, so that the partner of t is the number next to -t.
+    return np.concatenate([_next_after(-positive[::-1]), middle, positive])
+
+
+def _edges_of(values: npt.NDArray[np.float32], max_bins: int, quanta: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    keys, scratch_keys = np.empty((2, len(values)), dtype=np.uint32)
+    order, scratch_order = np.empty((2, len(values)), dtype=np.int32)
+    sort_values(values.view(np.uint32), scratch_keys, scratch_order, keys, order)
+    n_valid, n_steps, total = sum_sorted(keys, order, quanta)
     if n_valid == 0:
         return np.empty(0, dtype=FEATURE)
     # Thresholds may stand below every value but the lowest.
-    starts = 1 + np.flatnonzero(values[1:] != values[:-1])
-    if len(starts) >= max_bins:
-        weight_below, total = starts, n_valid
-        if order is not None and event_weights is not None:
-            scale = quantisation_scale(float(event_weights.max()), len(event_weights))
-            cumulative = np.cumsum(np.rint(event_weights[order[:n_valid]] * scale).astype(np.int64))
-            weight_below, total = cumulative[starts - 1], int(cumulative[-1])
+    if n_steps < max_bins:
+        steps = 1 + np.flatnonzero(keys[1:n_valid] != keys[: n_valid - 1])
+    else:
         # Rounded up in Python integers, since 62-bit sums times bin numbers leave 64 bits.
         targets = np.array([-(-step * total // max_bins) for step in range(1, max_bins)])
-        chosen = np.unique(np.searchsorted(weight_below, targets))
-        starts = starts[chosen[chosen < len(starts)]]
-    edges = _between(values[starts - 1], values[starts])
-    return _with_room_for_nan(edges, values, max_bins) if has_nan else edges
+        steps = np.empty(len(targets), dtype=np.int64)
+        steps = steps[: pick_steps(keys, order, quanta, n_valid, targets, steps)]
+    edges = _between(values[order[steps - 1]], values[order[steps]])
+    return edges if n_valid == len(values) else _with_room_for_nan(edges, values, max_bins)
 
 
 def _with_room_for_nan(
@@ -116,7 +188,7 @@ def _with_room_for_nan(
 ) -> npt.NDArray[np.float32]:
     """Add a threshold above all finite values, so that a split can part NaN (and +inf) from the rest."""
     finite = values[np.isfinite(values)]
-    top = _next_after(finite[-1:]) if len(finite) else np.zeros(1, dtype=FEATURE)
+    top = _next_after(finite.max(keepdims=True)) if len(finite) else np.zeros(1, dtype=FEATURE)
     if not np.isfinite(top[0]) or (len(edges) and top[0] <= edges[-1]):
         return edges
     return np.append(edges[: max_bins - 2], top)
@@ -136,4 +208,4 @@ def _between(low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> npt
     # Below +inf only the next number above `low` is finite; it is +inf itself above the largest float32,
     # and then nothing can part the two: such an edge is dropped.
     threshold = np.where(np.isfinite(threshold), threshold, _next_after(low))
-    return threshold[np.isfinite(threshold)]
+    return threshold[np.isfinite(threshold)] + FEATURE(0)  # one zero, not two

@@ -20,13 +20,17 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis
 from bit.errors import BitWarning, InputError
+from bit.events import EventTable
 from bit.kernels.dtypes import FEATURE
+from bit.kernels.splitting import all_positive
+from bit.parity import CPParity
 from bit.progress import progress_bar
-from bit.trees.binner import Binner
+from bit.trees.binner import Binner, bin_measure
 from bit.trees.criterion import Metric
 from bit.trees.exact import exact_sum
 from bit.trees.forest import TreeGroup
 from bit.trees.grower import GrowthRules, Tree, grow_tree
+from bit.trees.mirror import Mirror
 from bit.trees.shards import Shards
 from bit.trees.threads import Threads
 from bit.trees.walk import IntArray
@@ -50,18 +54,26 @@ class BoostingPlan:
         When nodes are split; `l2` and `min_gain` in units of the mean |w_0|.
     max_bins : int
         Bins of a feature.
-    weigh_bins : bool
-        Quantiles by |w_0| instead of events.
+    bin_weights : str
+        What the quantiles of the bins count.
     base_points : array or None
         Points of the metric; None scales every term by its spread.
+    positive : bool
+        Whether the weights in every leaf must have a polynomial that is nowhere negative.
+    parity : CPParity or None
+        Exact symmetry of the prediction.
     start_at_mean : bool
         Base sum w_k / sum w_0 instead of 0.
     patience : int or None
         Trees without a lower validation loss after which to stop; None does not stop.
     subsample : float
         Fraction of the events drawn for each tree.
-    n_threads : int
-        Threads.
+    max_features : float
+        Fraction of the features drawn for each tree.
+    sketch : int or None
+        Number of random combinations of the residuals in which splits are searched; None for all residuals.
+    seed : int
+        Of these combinations.
     show_progress : bool
         Draw a bar.
     """
@@ -70,12 +82,16 @@ class BoostingPlan:
     learning_rate: float
     rules: GrowthRules
     max_bins: int
-    weigh_bins: bool
+    bin_weights: str
     base_points: FloatArray | None
+    positive: bool
+    parity: CPParity | None
     start_at_mean: bool
     patience: int | None
     subsample: float
-    n_threads: int
+    max_features: float
+    sketch: int | None
+    seed: int
     show_progress: bool
 
 
@@ -89,150 +105,215 @@ class BoostingResult:
         The trees.
     base : ndarray of float64, shape (n_outputs,)
         Prediction before the first tree.
-    metric : Metric
-        The metric used.
     train_loss : ndarray of float64, shape (n_trees + 1,)
         Loss of the base and after each tree.
     validation_loss : ndarray of float64
         The same on the validation events, scaled to the size of the training sample; empty without.
-    constant : ndarray of bool, shape (n_features,)
-        Features with one value only.
     interrupted : bool
         Whether Ctrl-C ended the fit.
     """
 
     group: TreeGroup
     base: FloatArray
-    metric: Metric
     train_loss: FloatArray
     validation_loss: FloatArray
-    constant: npt.NDArray[np.bool_]
     interrupted: bool
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Events as training sees them.
+class BinnedEvents:
+    """What is needed of the events for any number of trainings.
 
     Attributes
     ----------
-    features : ndarray of float32 or float64, shape (n, n_features)
-        Features.
-    weights : ndarray of float64, shape (n, n_terms)
-        Weights, the nominal one first.
+    binner : Binner
+        Thresholds.
+    train : EventTable
+        Training events.
+    validation : EventTable or None
+        Events for early stopping.
+    mirror : Mirror or None
+        How CP acts, with the signs of all terms of the basis.
     """
 
-    features: npt.NDArray[np.floating]
-    weights: FloatArray
+    binner: Binner
+    train: EventTable
+    validation: EventTable | None
+    mirror: Mirror | None
 
 
-def boost(
-    sample: Sample,
-    validation: Sample | None,
-    columns: IntArray,
-    basis: PolynomialBasis | None,
-    plan: BoostingPlan,
-    rng: np.random.Generator,
-) -> BoostingResult:
-    """Train trees on events.
+def bin_events(
+    train: EventTable, validation: EventTable | None, columns: IntArray, plan: BoostingPlan, threads: Threads
+) -> BinnedEvents:
+    """Choose thresholds, once for all trainings on these events.
 
     Parameters
     ----------
-    sample : Sample
+    train : EventTable
         Training events, sum w_0 > 0.
-    validation : Sample or None
+    validation : EventTable or None
         Events for early stopping.
+    columns : ndarray of int64
+        Columns of the weights to be learned.
+    plan : BoostingPlan
+        Settings.
+    threads : Threads
+        Who does the work.
+
+    Returns
+    -------
+    BinnedEvents
+        Events and thresholds.
+
+    Raises
+    ------
+    InputError
+        If all features are constant, or a feature of the parity is unknown.
+    """
+    mirror = None
+    if plan.parity is not None:
+        mirror = Mirror.of(plan.parity, train.feature_names, train.basis.terms)
+    event_weights = bin_measure(train.weights, columns, plan.bin_weights)
+    binner = Binner.fit(train.features, plan.max_bins, event_weights, threads, mirror)
+    if not binner.n_edges.any():
+        raise InputError("every feature has one value only, so no split exists; give features that vary.")
+    return BinnedEvents(binner, train, validation, mirror)
+
+
+def boost(
+    events: BinnedEvents,
+    columns: IntArray,
+    plan: BoostingPlan,
+    rng: np.random.Generator,
+    threads: Threads,
+    *,
+    label: str = "Boosting",
+) -> BoostingResult:
+    """Train trees that share their splits over some terms.
+
+    Parameters
+    ----------
+    events : BinnedEvents
+        Events.
     columns : ndarray of int64, shape (n_outputs,)
         Columns of the weights to be learned.
-    basis : PolynomialBasis or None
-        Basis of the weights; needed for base points.
     plan : BoostingPlan
         Settings.
     rng : numpy.random.Generator
         Source of the subsamples.
+    threads : Threads
+        Who does the work.
+    label : str, default="Boosting"
+        Text of the progress bar.
 
     Returns
     -------
     BoostingResult
         Trees, base and losses. For ``subsample=1`` they are the same, bit for bit, for any order of the
         events and any number of threads.
-
-    Raises
-    ------
-    InputError
-        If all features are constant.
     """
-    with Threads(plan.n_threads) as threads:
-        event_weights = np.abs(sample.weights[:, 0]) if plan.weigh_bins else None
-        binner = Binner.fit(sample.features, plan.max_bins, event_weights, threads.map)
-        if not binner.n_edges.any():
-            raise InputError("every feature has one value only, so no split exists; give features that vary.")
-        booster = _Booster(sample, columns, plan, binner, threads)
-        booster.choose_metric(basis)
-        if validation is not None:
-            booster.watch(validation)
-        interrupted = booster.run(rng)
-        return booster.result(interrupted)
+    booster = _Booster(events, columns, plan, threads)
+    booster.choose_metric()
+    if events.validation is not None:
+        booster.watch(events.validation)
+    interrupted = booster.run(rng, label)
+    return booster.result(interrupted)
 
 
 class _Booster:
-    def __init__(self, sample: Sample, columns: IntArray, plan: BoostingPlan, binner: Binner, threads: Threads) -> None:
-        self.columns, self.plan, self.binner, self.threads = columns, plan, binner, threads
-        weights = sample.weights
-        self.shards = Shards(_encode(binner, sample.features, threads), weights, columns, threads)
+    def __init__(self, events: BinnedEvents, columns: IntArray, plan: BoostingPlan, threads: Threads) -> None:
+        self.events, self.columns, self.plan, self.threads = events, columns, plan, threads
+        weights = events.train.weights
+        form = _form(events.train.basis) if plan.positive else np.empty((0, 0), dtype=np.int64)
+        if form.size and all_positive(np.ascontiguousarray(weights), form):
+            form = form[:0, :0]  # sums of positive polynomials are positive
+        # To be refused where their sums are not positive, the weights are summed beside the residuals.
+        self.n_outputs, self.watched_columns = len(columns), columns if form.size else columns[:0]
+        sketched = plan.sketch is not None and plan.sketch < len(columns) and not form.size
+        self.n_directions = plan.sketch if sketched and plan.sketch is not None else 0
+        self.shards = self.shards_of(events.train, self.n_directions)
         nominal = exact_sum(weights[:, 0])
         self.sums = np.array([exact_sum(weights[:, k]) for k in columns])
+        self.sums[~self.is_even] = 0.0
         self.base = self.sums / nominal if plan.start_at_mean else np.zeros(len(columns))
         unit = exact_sum(np.abs(weights[:, 0])) / len(weights)
-        self.rules = replace(plan.rules, l2=plan.rules.l2 * unit, min_gain=plan.rules.min_gain * unit)
+        self.rules = replace(
+            plan.rules,
+            l2=plan.rules.l2 * unit,
+            min_gain=plan.rules.min_gain * unit,
+            form=np.where(form >= 0, form + self.n_outputs, form),
+        )
         self.nominal = nominal
-        self.n_edges = binner.n_edges
+        self.n_edges = events.binner.n_edges
         self.watched: Shards | None = None
         self.trees: list[_FinishedTree] = []
 
-    def choose_metric(self, basis: PolynomialBasis | None) -> None:
+    def shards_of(self, table: EventTable, n_directions: int) -> Shards:
+        columns = np.concatenate([self.columns, self.watched_columns])
+        mirror = self.events.mirror
+        mirror = None if mirror is None else mirror.of_outputs(columns)
+        return Shards(self.events.binner, table.features, table.weights, columns, self.threads, mirror, n_directions)
+
+    @property
+    def is_even(self) -> npt.NDArray[np.bool_]:
+        """Which outputs have a mean: all but those that are odd under an exact parity."""
+        mirror = self.events.mirror
+        if mirror is None:
+            return np.ones(len(self.columns), dtype=bool)
+        even: npt.NDArray[np.bool_] = mirror.signs[self.columns] > 0
+        return even
+
+    def start(self, shards: Shards, metric: Metric) -> None:
+        """Set the residuals; the watched weights are left as they are."""
+        n = len(shards.columns)
+        rotation = np.eye(n)
+        rotation[: self.n_outputs, : self.n_outputs] = metric.rotation
+        shards.start(np.append(self.base, np.zeros(n - self.n_outputs)), rotation)
+
+    def choose_metric(self) -> None:
         """Fix the metric and rotate the residuals."""
-        n_outputs = len(self.columns)
-        largest_weight = self.shards.largest_weights
-        self.shards.start(self.base, np.eye(n_outputs))
-        live = self.shards.largest > _FLAT * largest_weight
-        if self.plan.base_points is not None and basis is not None:
-            self.metric = Metric.from_base_points(basis, self.columns, self.plan.base_points)
-        elif n_outputs == 1:
+        self.start(self.shards, Metric.unit(self.n_outputs))
+        live = self.shards.largest[: self.n_outputs] > _FLAT * self.shards.largest_weights[: self.n_outputs]
+        if self.plan.base_points is not None:
+            blocks = None if self.events.mirror is None else self.is_even
+            self.metric = Metric.from_base_points(self.events.train.basis, self.columns, self.plan.base_points, blocks)
+        elif self.n_outputs == 1:
             self.metric = Metric.from_spread(live.astype(np.float64))
         else:
             self.metric = Metric.from_spread(self._pilot_spread(live))
-        self.shards.start(self.base, self.metric.rotation)
+        self.start(self.shards, self.metric)
         self.train_loss = [self.loss_of_base(self.nominal, self.sums)]
         self.validation_loss: list[float] = []
 
     def _pilot_spread(self, live: npt.NDArray[np.bool_]) -> FloatArray:
         """s_a with s_a^2 = sum over the leaves of one pilot tree of S_a^2 / S_0, per unit of nominal weight."""
         # The pilot itself needs a scale: the mean absolute residual, which exists for any sign of w_0.
-        scale = self.shards.mean_of_residuals(np.abs)
+        n, shards = self.n_outputs, self.shards
+        scale = shards.mean_of_residuals(np.abs)[:n]
         rough = Metric.from_spread(np.where(live, scale, 0.0))
-        self.shards.start(self.base, rough.rotation)
+        self.start(shards, rough)
         rules = replace(self.rules, max_depth=None, max_leaf_nodes=_PILOT_LEAVES, min_gain=0.0, l2=0.0)
-        tree = grow_tree(self.shards, self.n_edges, rules)
-        leaves = [sums for sums, feature in zip(tree.sums, tree.feature, strict=True) if feature < 0 and sums[0] > 0]
-        information = np.zeros(len(scale))
-        for sums in leaves:
-            information += tree.quanta.outputs(sums) ** 2 / tree.quanta.nominal(sums)
+        tree = self._grow(rules, self.n_edges)
+        leaves = self._sum_leaves(tree)
+        leaves = leaves[leaves[:, 2] > 0]
+        first = 3 + len(shards.columns)
+        information = (leaves[:, first : first + n] ** 2 / leaves[:, 2:3]).sum(axis=0)
+        nominal = leaves[:, 2].sum()
         # Of a term without any dependence on x, fluctuations leave so much: sum u^2 / S_0 per leaf. A smaller
         # spread means that the pilot missed the term, as an odd one that cancels between events and their
         # CP images wherever no odd feature is split; such a term would be dropped, or drown all others.
-        noise = len(leaves) * self.shards.mean_of_residuals(np.square) * self.shards.n_events / self.nominal
-        return np.sqrt(np.maximum(information, noise) / self.nominal) @ rough.inverse
+        noise = len(leaves) * shards.mean_of_residuals(np.square)[:n] * shards.n_rows / nominal
+        spread: FloatArray = np.sqrt(np.maximum(information, noise) / nominal) @ rough.inverse
+        return spread
 
-    def watch(self, validation: Sample) -> None:
+    def watch(self, validation: EventTable) -> None:
         """Follow the loss of events that are not trained on."""
         weights = validation.weights
-        self.watched = Shards(
-            _encode(self.binner, validation.features, self.threads), weights, self.columns, self.threads
-        )
-        self.watched.start(self.base, self.metric.rotation)
+        self.watched = self.shards_of(validation, 0)
+        self.start(self.watched, self.metric)
         self.watched_scale = self.shards.n_events / self.watched.n_events
         sums = np.array([exact_sum(weights[:, k]) for k in self.columns])
+        sums[~self.is_even] = 0.0
         self.validation_loss = [self.loss_of_base(exact_sum(weights[:, 0]), sums) * self.watched_scale]
 
     def loss_of_base(self, nominal: float, sums: FloatArray) -> float:
@@ -240,9 +321,9 @@ class _Booster:
         rotated = self.base @ self.metric.rotation
         return float(nominal * rotated @ rotated - 2 * (sums @ self.metric.rotation) @ rotated)
 
-    def run(self, rng: np.random.Generator) -> bool:
+    def run(self, rng: np.random.Generator, label: str) -> bool:
         """Add trees; return whether Ctrl-C ended it."""
-        with progress_bar(self.plan.n_estimators, "Boosting", "trees", show=self.plan.show_progress) as bar:
+        with progress_bar(self.plan.n_estimators, label, "trees", show=self.plan.show_progress) as bar:
             try:
                 for _ in range(self.plan.n_estimators):
                     self.add_tree(rng)
@@ -268,34 +349,66 @@ class _Booster:
         return len(self.validation_loss) - 1 - int(np.argmin(self.validation_loss)) >= self.plan.patience
 
     def add_tree(self, rng: np.random.Generator) -> None:
-        chosen = None
+        chosen: npt.NDArray[np.bool_] | None = None
+        n_edges = self.n_edges
         if self.plan.subsample < 1.0:
-            chosen = rng.random(self.shards.n_events) < self.plan.subsample
-        tree = grow_tree(self.shards, self.n_edges, self.rules, chosen)
-        value = self.plan.learning_rate * tree.leaf_values(self.rules.l2)
+            chosen = np.less(rng.random(self.shards.n_events), self.plan.subsample)
+        if self.plan.max_features < 1.0:
+            n_edges = _of_some_features(n_edges, self.plan.max_features, rng)
+        tree = self._grow(self.rules, n_edges, chosen)
         walk = tree.walk()
-        sums = self.shards.update(walk, value)
-        change = _loss_change(sums, value)
+        if self.n_directions:
+            value = _leaf_values(self._sum_leaves(tree), self.n_outputs, self.rules.l2)
+        else:
+            value = tree.leaf_values(self.rules.l2)
+        value *= self.plan.learning_rate
+        padded = np.pad(value, ((0, 0), (0, len(self.watched_columns))))
+        sums, change = self.shards.update(walk, padded)
         validation_change = None
         if self.watched is not None:
-            validation_change = _loss_change(self.watched.update(walk, value), value) * self.watched_scale
+            validation_change = self.watched.update(walk, padded)[1] * self.watched_scale
         # The tree comes last: an interrupt before it leaves a loss too many, which is cut off at the end.
         self.train_loss.append(self.train_loss[-1] + change)
         if validation_change is not None:
             self.validation_loss.append(self.validation_loss[-1] + validation_change)
-        self.trees.append(_FinishedTree(tree, value @ self.metric.inverse, _with_inner_nodes(tree, sums)))
+        sums = _with_inner_nodes(tree, sums)
+        if self.n_directions:
+            tree.gain = _gains(tree, sums, self.n_outputs, self.rules.l2)
+        self.trees.append(_FinishedTree(tree, value @ self.metric.inverse, sums))
+
+    def _combine(self) -> None:
+        """Draw the combinations of the residuals in which the next tree's splits are searched."""
+        # The seed is that of the tree: neither subsamples nor an earlier end change it.
+        rng = np.random.default_rng([self.plan.seed, len(self.trees)])
+        # Under an exact parity a combination of even and odd residuals would have no sign in the image.
+        kinds = [outputs for outputs in (self.is_even, ~self.is_even) if outputs.any()]
+        directions = rng.normal(size=(self.n_outputs, self.n_directions)) / math.sqrt(self.n_directions)
+        if self.events.mirror is not None:
+            for column in range(self.n_directions):
+                number = len(self.trees) * self.n_directions + column
+                directions[~kinds[number % len(kinds)], column] = 0.0
+        self.shards.combine(directions)
+
+    def _grow(self, rules: GrowthRules, n_edges: IntArray, chosen: npt.NDArray[np.bool_] | None = None) -> Tree:
+        if self.n_directions:
+            self._combine()
+        return grow_tree(self.shards, n_edges, rules, self.n_directions or self.n_outputs, chosen)
+
+    def _sum_leaves(self, tree: Tree) -> FloatArray:
+        """Sums of weights and residuals by leaf, of all events."""
+        return self.shards.update(tree.walk(), np.zeros((len(tree.feature), len(self.shards.columns))))[0]
 
     def result(self, interrupted: bool) -> BoostingResult:
         n_trees = len(self.trees)
         if self.plan.patience is not None and self.validation_loss:
             n_trees = int(np.argmin(self.validation_loss[: n_trees + 1]))
         return BoostingResult(
-            group=_group(self.trees, len(self.columns), self.binner).first(n_trees),
+            group=_group(
+                self.trees, self.n_outputs, self.events.binner, self.shards.n_rows // self.shards.n_events
+            ).first(n_trees),
             base=self.base,
-            metric=self.metric,
             train_loss=np.array(self.train_loss[: len(self.trees) + 1]),
             validation_loss=np.array(self.validation_loss[: len(self.trees) + 1]),
-            constant=self.n_edges == 0,
             interrupted=interrupted,
         )
 
@@ -307,15 +420,41 @@ class _FinishedTree:
     sums: FloatArray
 
 
-def _encode(binner: Binner, features: npt.NDArray[np.floating], threads: Threads) -> npt.NDArray[np.uint8]:
-    parts = threads.map(lambda bounds: binner.encode(features[bounds[0] : bounds[1]]), threads.ranges(len(features)))
-    return np.concatenate(parts)
+def _leaf_values(sums: FloatArray, n_outputs: int, l2: float) -> FloatArray:
+    """U / (S_0 + l2) of the leaves, 0 elsewhere."""
+    values: FloatArray = np.zeros((len(sums), n_outputs))
+    filled = sums[:, 2] > 0
+    values[filled] = sums[filled, 3 + n_outputs :] / (sums[filled, 2:3] + l2)
+    return values
 
 
-def _loss_change(sums: FloatArray, value: FloatArray) -> float:
-    """Sum over leaves of S_0 v^2 - 2 U v, with U the sums of the residuals."""
-    n_outputs = value.shape[1]
-    return float((sums[:, 2] * (value**2).sum(axis=1) - 2 * (sums[:, 3 + n_outputs :] * value).sum(axis=1)).sum())
+def _gains(tree: Tree, sums: FloatArray, n_outputs: int, l2: float) -> list[float]:
+    """Information gained by each split in all residuals, from the sums of all nodes."""
+    information = (sums[:, -n_outputs:] ** 2).sum(axis=1) / (sums[:, 2] + l2)
+    return [
+        float(information[left] + information[right] - information[node]) if left >= 0 else 0.0
+        for node, (left, right) in enumerate(zip(tree.left, tree.right, strict=True))
+    ]
+
+
+def _form(basis: PolynomialBasis) -> IntArray:
+    """Column less 1 of each entry of the quadratic form in (1, theta), -1 for the constant; lower triangle."""
+    names = basis.param_names
+    form = np.full((1 + len(names), 1 + len(names)), -1, dtype=np.int64)
+    for a, first in enumerate(names, start=1):
+        form[a, 0] = basis.index((first,)) - 1
+        for b, second in enumerate(names[:a], start=1):
+            form[a, b] = basis.index((second, first)) - 1
+    return form
+
+
+def _of_some_features(n_edges: IntArray, fraction: float, rng: np.random.Generator) -> IntArray:
+    """Thresholds of a random part of the features that have any."""
+    usable = np.flatnonzero(n_edges)
+    drawn = rng.choice(usable, max(1, round(fraction * len(usable))), replace=False)
+    kept = np.zeros_like(n_edges)
+    kept[drawn] = n_edges[drawn]
+    return kept
 
 
 def _with_inner_nodes(tree: Tree, sums: FloatArray) -> FloatArray:
@@ -326,7 +465,8 @@ def _with_inner_nodes(tree: Tree, sums: FloatArray) -> FloatArray:
     return sums
 
 
-def _group(trees: Sequence[_FinishedTree], n_outputs: int, binner: Binner) -> TreeGroup:
+def _group(trees: Sequence[_FinishedTree], n_outputs: int, binner: Binner, n_views: int) -> TreeGroup:
+    """Trees as flat arrays; an event and its image share the weight of the event."""
     offset = np.concatenate([[0], np.cumsum([len(finished.sums) for finished in trees])]).astype(np.int64)
     features = [np.array(finished.tree.feature, dtype=np.int32) for finished in trees]
     thresholds, lefts, rights = [], [], []
@@ -347,9 +487,9 @@ def _group(trees: Sequence[_FinishedTree], n_outputs: int, binner: Binner) -> Tr
         value=np.concatenate([finished.value for finished in trees]) if trees else np.empty((0, n_outputs)),
         tree_offset=offset,
         count=np.rint(sums[:, 0]).astype(np.int64),
-        sum_w=np.ascontiguousarray(sums[:, 2 : 3 + n_outputs]),
-        sum_w0_squared=np.ascontiguousarray(sums[:, 1]),
-        gain=np.array([gain for finished in trees for gain in finished.tree.gain]),
+        sum_w=np.ascontiguousarray(sums[:, 2 : 3 + n_outputs]) / n_views,
+        sum_w0_squared=np.ascontiguousarray(sums[:, 1]) / n_views**2,
+        gain=np.array([gain for finished in trees for gain in finished.tree.gain]) / n_views,
     )
 
 

@@ -66,7 +66,13 @@ class Metric:
         return cls(np.diag(reciprocal), np.diag(spread))
 
     @classmethod
-    def from_base_points(cls, basis: PolynomialBasis, columns: npt.NDArray[np.int64], points: npt.ArrayLike) -> Metric:
+    def from_base_points(
+        cls,
+        basis: PolynomialBasis,
+        columns: npt.NDArray[np.int64],
+        points: npt.ArrayLike,
+        is_even: npt.NDArray[np.bool_] | None = None,
+    ) -> Metric:
         """Sum of the information at base points, as in arXiv:2205.12976: Q = sum phi(theta) phi(theta)^T.
 
         Parameters
@@ -77,6 +83,9 @@ class Metric:
             Trained terms.
         points : array-like of shape (n_points, n_params)
             Base points, absolute, in TeV^-2.
+        is_even : ndarray of bool, shape (n_outputs,), optional
+            With an exact parity: which terms are even. Points then stand for themselves and their CP images,
+            so that even and odd terms do not mix.
 
         Returns
         -------
@@ -97,5 +106,8 @@ class Metric:
                 f"base_points: {len(monomials)} points resolve only {rank} of the {len(columns)} trained terms "
                 f"{names}; add points in which these differ, such as e_a and e_a + e_b for all a <= b."
             )
-        factor = np.linalg.cholesky(monomials.T @ monomials)
+        metric = monomials.T @ monomials
+        if is_even is not None:
+            metric = np.where(is_even[:, np.newaxis] == is_even, metric, 0.0)
+        factor = np.linalg.cholesky(metric)
         return cls(np.asarray(factor, dtype=np.float64), np.asarray(np.linalg.inv(factor), dtype=np.float64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis, Term
+from bit.kernels.bitmask import predict_small_trees
 from bit.kernels.dtypes import FEATURE
-from bit.kernels.traversal import predict_trees
+from bit.kernels.traversal import predict_one, predict_trees
 from bit.trees.threads import Threads
-from bit.trees.walk import children_of, depths_of
+from bit.trees.walk import bitmasks_of, children_of, depths_of
 
 _BLOCK = 65536  # rows cast at a time
 
@@ -75,6 +76,11 @@ class TreeGroup:
             depths_of(self.feature, self.left, self.right, self.tree_offset),
         )
 
+    @cached_property
+    def _bitmasks(self) -> tuple[npt.NDArray[Any], ...] | None:
+        """Splits and leaves in the form of ``kernels.bitmask``; None if a tree has too many leaves for it."""
+        return bitmasks_of(self.feature, self.threshold, self.left, self.right, self.value, self.tree_offset)
+
     def add_to(self, out: FloatArray, features: npt.NDArray[np.float32], first_tree: int, last_tree: int) -> None:
         """Add some of the trees to predictions.
 
@@ -87,8 +93,12 @@ class TreeGroup:
         first_tree, last_tree : int
             Range of trees, the last one not included.
         """
-        feature, children, depth = self._walk
         last_tree = min(last_tree, self.n_trees)
+        if self._bitmasks is not None:
+            tree_arrays = self._bitmasks
+            predict_small_trees(features, *tree_arrays, first_tree, last_tree, self.outputs, out)  # type: ignore[call-arg]
+            return
+        feature, children, depth = self._walk
         predict_trees(
             features,
             feature,
@@ -102,6 +112,19 @@ class TreeGroup:
             self.outputs,
             out,
         )
+
+    def add_to_one(self, out: FloatArray, row: npt.NDArray[np.float32]) -> None:
+        """Add all trees to the prediction of one event.
+
+        Parameters
+        ----------
+        out : ndarray of float64, shape (n_outputs,)
+            Added to.
+        row : ndarray of float32, shape (n_features,)
+            Event.
+        """
+        feature, children, depth = self._walk
+        predict_one(row, feature, self.threshold, children, self.value, self.tree_offset, depth, self.outputs, out)
 
     def first(self, n_trees: int) -> TreeGroup:
         """Return the group cut after some trees.
@@ -123,8 +146,44 @@ class TreeGroup:
 
 
 @dataclass(frozen=True, eq=False)
+class ExactParity:
+    """The CP image of an event, and the parity of each output.
+
+    Attributes
+    ----------
+    sign : ndarray of float32, shape (n_features,)
+        Sign of each feature of the image.
+    permutation : ndarray of int64, shape (n_features,)
+        Column from which it comes: ``image = x[:, permutation] * sign``.
+    parity : ndarray of float64, shape (n_outputs,)
+        +1 for even outputs, -1 for odd ones.
+    """
+
+    sign: npt.NDArray[np.float32]
+    permutation: npt.NDArray[np.int64]
+    parity: FloatArray
+
+    def image(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Features of the CP images.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (n, n_features)
+            Events.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_features)
+            A new array; applied twice it gives every bit back.
+        """
+        return np.ascontiguousarray(features[:, self.permutation] * self.sign)
+
+
+@dataclass(frozen=True, eq=False)
 class Forest:
-    """A sum of trees, base first, then tree by tree.
+    """A sum g of trees, base first, then tree by tree.
+
+    With a parity the forest stands for f(x) = (g(x) + parity g(Cx)) / 2, which is even or odd to the last bit.
 
     Attributes
     ----------
@@ -144,6 +203,8 @@ class Forest:
         Their labels.
     config : mapping
         How the forest was trained.
+    cp : ExactParity or None
+        Exact symmetry of the prediction.
     """
 
     groups: tuple[TreeGroup, ...]
@@ -154,6 +215,7 @@ class Forest:
     units: tuple[str, ...]
     latex: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    cp: ExactParity | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -197,12 +259,41 @@ class Forest:
             for low in range(*bounds, _BLOCK):
                 rows = slice(low, min(low + _BLOCK, bounds[1]))
                 block = np.array(features[rows], dtype=FEATURE, order="C")  # a copy: read-only input would compile anew
-                for group in self.groups:
-                    group.add_to(out[rows], block, 0, group.n_trees)
+                self._add_trees(out[rows], block, 0, self.n_trees)
+                if self.cp is not None:
+                    images = np.tile(self.base, (len(block), 1))
+                    self._add_trees(images, self.cp.image(block), 0, self.n_trees)
+                    out[rows] = 0.5 * (out[rows] + self.cp.parity * images)
 
         with Threads(n_threads) as threads:
             threads.map(work, threads.ranges(len(features)))
         return out
+
+    def evaluator(self) -> Callable[[npt.NDArray[np.floating]], FloatArray]:
+        """Return a function for one event at a time, for loops that cannot be turned into arrays.
+
+        Returns
+        -------
+        callable
+            ``f(x)`` with x of shape (n_features,) returns shape (n_outputs,): the same numbers as
+            ``predict(x[np.newaxis])[0]``, in some microseconds. It checks nothing: x must be an array with all
+            features in order.
+        """
+        groups, base, cp = self.groups, self.base, self.cp
+
+        def sum_of(row: npt.NDArray[np.float32]) -> FloatArray:
+            out = base.copy()
+            for group in groups:
+                group.add_to_one(out, row)
+            return out
+
+        def evaluate(x: npt.NDArray[np.floating]) -> FloatArray:
+            row = np.array(x, dtype=FEATURE)
+            if cp is None:
+                return sum_of(row)
+            return 0.5 * (sum_of(row) + cp.parity * sum_of(row[cp.permutation] * cp.sign))
+
+        return evaluate
 
     def staged_predict(self, features: npt.NDArray[np.floating]) -> Iterator[FloatArray]:
         """Predictions after each tree.
@@ -218,11 +309,20 @@ class Forest:
             The sum of base and the first 1, 2, ... trees; the last equals `predict`.
         """
         block = np.array(features, dtype=FEATURE, order="C")
+        images = None if self.cp is None else self.cp.image(block)
         out = np.tile(self.base, (len(block), 1))
+        out_images = out.copy()
         for tree in range(self.n_trees):
-            for group in self.groups:
-                group.add_to(out, block, tree, tree + 1)
-            yield out.copy()
+            self._add_trees(out, block, tree, tree + 1)
+            if self.cp is None or images is None:
+                yield out.copy()
+            else:
+                self._add_trees(out_images, images, tree, tree + 1)
+                yield 0.5 * (out + self.cp.parity * out_images)
+
+    def _add_trees(self, out: FloatArray, features: npt.NDArray[np.float32], first_tree: int, last_tree: int) -> None:
+        for group in self.groups:
+            group.add_to(out, features, first_tree, last_tree)
 
     def first(self, n_trees: int) -> Forest:
         """Return the forest cut after some trees.

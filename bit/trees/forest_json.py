@@ -17,12 +17,14 @@ groups : list of trees that share their splits over some outputs
     count, sum_w, sum_w0_squared : events, sums of weights (nominal first) and of squared nominal weights
     gain : information gained by the split
 basis : {param_names, terms, reference} of the polynomial, or null
-cp : null (reserved for the block of exact parity)
+cp : null, or {sign, permutation, parity}: with image[f] = x[permutation[f]] * sign[f] and g the sum below, output k is
+    (g_k(x) + parity[k] g_k(image)) / 2
 config : how the forest was trained
 compare, nan : "lt", "right"
 sha256 : of the canonical dump (sorted keys, no spaces) of all other fields
 
-A prediction is base + the value of the leaf of every tree, added in tree order in double precision.
+The sum g is base + the value of the leaf of every tree, added in tree order in double precision; it is the prediction
+unless there is a block cp.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ import bit
 from bit.basis import PolynomialBasis
 from bit.errors import FileFormatError
 from bit.files import replacing
-from bit.trees.forest import Forest, TreeGroup
+from bit.trees.forest import ExactParity, Forest, TreeGroup
 
 FORMAT = "bit-forest/1"
 
@@ -111,7 +113,9 @@ def as_document(forest: Forest) -> dict[str, Any]:
             "terms": [list(term) for term in basis.terms],
             "reference": list(basis.reference),
         },
-        "cp": None,
+        "cp": None
+        if forest.cp is None
+        else {name: getattr(forest.cp, name).tolist() for name in ("sign", "permutation", "parity")},
         "config": dict(forest.config),
         "compare": "lt",
         "nan": "right",
@@ -148,10 +152,6 @@ def from_document(document: Any, source: str) -> Forest:
         )
     if document.get("sha256") != _checksum(document):
         raise FileFormatError(f"{source}: the checksum does not fit the content; the file was changed or cut.")
-    if document.get("cp") is not None:
-        raise FileFormatError(
-            f"{source} holds a forest with exact parity (block 'cp'), which this version cannot read."
-        )
     try:
         basis = document["basis"]
         forest = Forest(
@@ -165,7 +165,10 @@ def from_document(document: Any, source: str) -> Forest:
             units=tuple(feature["unit"] for feature in document["features"]),
             latex=tuple(feature["latex"] for feature in document["features"]),
             config=document["config"],
+            cp=None if document["cp"] is None else _parity(document["cp"], len(document["features"])),
         )
+        if forest.cp is not None and len(forest.cp.parity) != forest.n_outputs:
+            raise ValueError("cp.parity does not have one entry for each output")
         for group in forest.groups:
             _check_group(group, forest)
     except (KeyError, TypeError, ValueError) as error:
@@ -179,6 +182,20 @@ def _group(fields: dict[str, Any]) -> TreeGroup:
     arrays["value"] = arrays["value"].reshape(-1, n_outputs)
     arrays["sum_w"] = arrays["sum_w"].reshape(-1, 1 + n_outputs)
     return TreeGroup(**arrays)
+
+
+def _parity(fields: dict[str, Any], n_features: int) -> ExactParity:
+    sign = np.array(fields["sign"], dtype=np.float32)
+    permutation = np.array(fields["permutation"], dtype=np.int64)
+    columns = np.arange(n_features)
+    if not (np.array_equal(np.sort(permutation), columns) and np.array_equal(permutation[permutation], columns)):
+        raise ValueError("cp.permutation does not swap pairs of features")
+    if sign.shape != columns.shape or not (np.abs(sign) == 1.0).all() or (sign != sign[permutation]).any():
+        raise ValueError("cp.sign must be +1 or -1 for each feature, the same for swapped ones")
+    parity = np.array(fields["parity"], dtype=np.float64)
+    if not (np.abs(parity) == 1.0).all():
+        raise ValueError("cp.parity must be +1 or -1 for each output")
+    return ExactParity(sign, permutation, parity)
 
 
 def _check_group(group: TreeGroup, forest: Forest) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
+from bit.kernels._jit import LANES
 from bit.kernels.dtypes import N_CODES
 from bit.kernels.splitting import find_splits
-from bit.trees.shards import Quanta, Shards
+from bit.trees.shards import Quanta, Shards, Split
 from bit.trees.walk import IntArray, Walk, walk_of
 
 
@@ -33,6 +34,9 @@ class GrowthRules:
         Added to the nominal weight of a leaf, in its unit.
     min_gain : float
         A split must gain more, in units of the nominal weight times the metric.
+    form : ndarray of int64, shape (n_params + 1, n_params + 1)
+        If not empty: which residual stands for each entry of the quadratic form of the weights, -1 for the
+        nominal weight; no leaf may have a form with a negative eigenvalue.
     """
 
     max_depth: int | None
@@ -41,6 +45,7 @@ class GrowthRules:
     min_effective_samples: float
     l2: float
     min_gain: float
+    form: IntArray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
 
 
 @dataclass
@@ -109,7 +114,7 @@ class Tree:
         ndarray of float64, shape (n_nodes, n_outputs)
             Values, without learning rate. A leaf without nominal weight (possible for the root only) has 0.
         """
-        values = np.zeros((len(self.feature), len(self.quanta.scales) - 1))
+        values = np.zeros((len(self.feature), self.quanta.n_outputs))
         for node, sums in enumerate(self.sums):
             if self.feature[node] < 0 and sums[0] > 0:
                 values[node] = self.quanta.outputs(sums) / (self.quanta.nominal(sums) + l2)
@@ -139,7 +144,9 @@ class _Grower:
             histogram = self.shards.root_histogram(self.quanta)
         else:
             histogram = self.shards.whole_histogram(self.quanta)
-        sums = histogram[: N_CODES * self.quanta.n_channels].reshape(N_CODES, -1).sum(axis=0)
+        # Every event is in one bin of the first feature; see kernels.histogram for the layout.
+        by_lane = histogram.reshape(self.quanta.n_channels // LANES, self.shards.n_features, N_CODES, LANES)
+        sums = by_lane[:, 0].sum(axis=1).ravel()
         node = self.tree.add_leaf(sums)
         return self.with_splits([_Candidate(node, 0, histogram)], histogram[np.newaxis])
 
@@ -163,6 +170,8 @@ class _Grower:
                 float(self.rules.min_effective_samples),
                 self.rules.l2,
                 self.rules.min_gain,
+                self.quanta.n_outputs,
+                self.rules.form,
                 out_gains,
                 out_splits,
                 out_left,
@@ -182,7 +191,7 @@ class _Grower:
     def split(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Split leaves and return their children that may be split further."""
         tree, quanta = self.tree, self.quanta
-        divided, scanned, plans = [], [], []
+        splits, plans = [], []
         for parent in candidates:
             node = parent.node
             left_sums, right_sums = parent.left_sums, tree.sums[node] - parent.left_sums
@@ -195,12 +204,11 @@ class _Grower:
             if max(counts) < 2 * self.rules.min_samples_leaf:
                 continue
             small, large = (left, right) if counts[0] <= counts[1] else (right, left)
-            divided.append((node, parent.feature, parent.bins, left, right))
-            scanned.append(small)
+            splits.append(Split(node, parent.feature, parent.bins, left, right, small == right))
             plans.append((parent, small, large))
         if not plans:
             return []
-        parts = self.shards.histograms(divided, scanned, quanta)
+        parts = self.shards.divide(splits, quanta)
         histograms = np.empty((2 * len(plans), parts[0].shape[1]), dtype=np.int64)
         children = []
         for i, (parent, small, large) in enumerate(plans):
@@ -215,7 +223,11 @@ class _Grower:
 
 
 def grow_tree(
-    shards: Shards, n_edges: IntArray, rules: GrowthRules, chosen: npt.NDArray[np.bool_] | None = None
+    shards: Shards,
+    n_edges: IntArray,
+    rules: GrowthRules,
+    n_outputs: int,
+    chosen: npt.NDArray[np.bool_] | None = None,
 ) -> Tree:
     """Grow one tree.
 
@@ -224,9 +236,11 @@ def grow_tree(
     shards : Shards
         Events with pseudo-residuals.
     n_edges : ndarray of int64, shape (n_features,)
-        Number of thresholds of each feature.
+        Number of thresholds of each feature; 0 for features that this tree must not use.
     rules : GrowthRules
         When to stop.
+    n_outputs : int
+        Number of residuals that count for the gain, the first ones.
     chosen : ndarray of bool, shape (n_events,), optional
         Subsample to grow it on; default all events.
 
@@ -235,7 +249,7 @@ def grow_tree(
     Tree
         Nodes in order of creation: level by level, or by decreasing gain if `max_leaf_nodes` is given.
     """
-    grower = _Grower(shards, n_edges, rules, shards.plant(chosen))
+    grower = _Grower(shards, n_edges, rules, shards.plant(chosen, n_outputs))
     frontier = grower.root(of_all_events=chosen is None)
     if rules.max_leaf_nodes is None:
         while frontier:

@@ -1,11 +1,17 @@
-"""Trees in the form in which events pass through them: leaves lead to themselves, so all paths are equally long."""
+"""Trees in the forms in which events pass through them.
+
+For walking down, leaves lead to themselves, so that all paths are equally long; small trees also as bit masks.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from bit.kernels._jit import LANES
+from bit.kernels.bitmask import MAX_LEAVES
 
 IntArray = npt.NDArray[np.int64]
 
@@ -102,3 +108,64 @@ def depths_of(
         inner = nodes[feature[nodes] >= 0]
         nodes, step = np.concatenate([left[inner], right[inner]]), step + 1
     return np.maximum.reduceat(level, tree_offset[:-1])
+
+
+def bitmasks_of(
+    feature: npt.NDArray[np.int32],
+    threshold: npt.NDArray[np.float32],
+    left: npt.NDArray[np.int32],
+    right: npt.NDArray[np.int32],
+    value: npt.NDArray[np.float64],
+    tree_offset: IntArray,
+) -> tuple[npt.NDArray[Any], ...] | None:
+    """Bring trees into the form of ``kernels.bitmask.predict_small_trees``.
+
+    Parameters
+    ----------
+    feature, threshold, left, right : ndarray, shape (n_nodes,)
+        The trees; feature -1 marks a leaf.
+    value : ndarray of float64, shape (n_nodes, n_outputs)
+        Values of the leaves.
+    tree_offset : ndarray of int64, shape (n_trees + 1,)
+        First node of each tree.
+
+    Returns
+    -------
+    tuple of ndarray, or None
+        Its arguments from `split_offset` to `value`; None if a tree has too many leaves.
+    """
+    is_leaf = feature < 0
+    n_leaves = np.diff(np.concatenate([[0], np.cumsum(is_leaf)])[tree_offset])
+    if len(n_leaves) == 0 or n_leaves.max() > MAX_LEAVES:
+        return None
+    leaves: list[int] = []
+    masks = np.zeros(len(feature), dtype=np.uint32)
+    for root, n in zip(tree_offset[:-1].tolist(), n_leaves.tolist(), strict=True):
+        first, open_nodes = len(leaves), [(root, False)]
+        begins: dict[int, int] = {}
+        while open_nodes:
+            node, left_is_done = open_nodes.pop()
+            place = len(leaves) - first
+            if is_leaf[node]:
+                leaves.append(node)
+            elif left_is_done:
+                # The leaves met since this split was opened are those of its left branch.
+                taken = (1 << place) - (1 << begins[node])
+                masks[node] = (1 << MAX_LEAVES) - 1 - taken
+                open_nodes.append((int(right[node]), False))
+            else:
+                begins[node] = place
+                open_nodes += [(node, True), (int(left[node]), False)]
+        assert len(leaves) - first == n
+    inner = ~is_leaf
+    n_lanes = 1 if value.shape[1] == 1 else -(-value.shape[1] // LANES) * LANES
+    leaf_values = np.zeros((len(leaves) + 1, n_lanes))
+    leaf_values[:-1, : value.shape[1]] = value[leaves]
+    return (
+        np.concatenate([[0], np.cumsum(inner)])[tree_offset],
+        feature[inner].astype(np.int64),
+        threshold[inner],
+        masks[inner],
+        np.concatenate([[0], np.cumsum(n_leaves)]),
+        leaf_values,
+    )

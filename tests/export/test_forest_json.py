@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import bit
 from bit.errors import FileFormatError, InputError
+from bit.trees.forest_json import _checksum
 
 
 @pytest.fixture
@@ -103,14 +105,74 @@ def test_changed_files_are_refused(model, tmp_path, change, message):
     [("left", 0, 10_000), ("right", 0, 0), ("feature", 0, 9), ("tree_offset", -1, 3), ("outputs", 0, 5)],
 )
 def test_trees_that_lead_astray_are_refused(model, tmp_path, field, position, value):
-    from bit.trees.forest_json import _checksum
-
     path = written(model, tmp_path)
     document = json.loads(path.read_text())
     document["groups"][0][field][position] = value
     document["sha256"] = _checksum(document)
     path.write_text(json.dumps(document))
     with pytest.raises(FileFormatError, match="not a valid bit-forest/1 file"):
+        bit.load(path)
+
+
+# ---------------------------------------------------------------------- exact parity
+@pytest.fixture
+def symmetric_model(rng):
+    features = rng.normal(size=(300, 4))
+    nominal = rng.exponential(size=300)
+    odd, even = np.sin(features[:, 0]), features[:, 2] * features[:, 3]
+    weights = np.column_stack([np.ones(300), odd, even]) * nominal[:, np.newaxis]
+    basis = bit.PolynomialBasis(["odd", "even"], order=1)
+    table = bit.EventTable(features, weights, basis, feature_names=["phi", "m", "pt_m", "pt_p"])
+    parity = bit.CPParity(flip=["phi"], swap=[("pt_m", "pt_p")], odd_params=["odd"])
+    return bit.BIT(n_estimators=3, cp_parity=parity).fit(table)
+
+
+def test_block_of_the_parity(model, symmetric_model, tmp_path, rng):
+    assert json.loads(written(model, tmp_path).read_text())["cp"] is None
+    path = written(symmetric_model, tmp_path)
+    document = json.loads(path.read_text())
+    assert document["cp"] == {"sign": [-1, 1, 1, 1], "permutation": [0, 1, 3, 2], "parity": [-1, 1]}
+    x = rng.normal(size=(50, 4))
+    image = x[:, document["cp"]["permutation"]] * document["cp"]["sign"]
+    trees = replace(symmetric_model.forest_, cp=None)
+    expected = (trees.predict(x) + [-1, 1] * trees.predict(image)) / 2
+    np.testing.assert_array_equal(bit.load(path).predict(x), expected)
+    assert np.abs(expected[:, 0]).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("sign", [-1, 1, 1], "cp.sign must be"),
+        ("sign", [-1, 1, 1, 0.5], "cp.sign must be"),
+        ("sign", [-1, 1, -1, 1], "the same for swapped ones"),
+        ("sign", [None, 1, 1, 1], "cp.sign must be"),
+        ("permutation", [1, 2, 0, 3], "does not swap pairs"),
+        ("permutation", [0, 1, 2, 2], "does not swap pairs"),
+        ("permutation", [0, 1, 3, 9], "does not swap pairs"),
+        ("permutation", [0, 1, 2], "does not swap pairs"),
+        ("parity", [-1, 1, 1], "one entry for each output"),
+        ("parity", [-1, 0], "cp.parity must be"),
+    ],
+)
+def test_malformed_parities_are_refused(symmetric_model, tmp_path, name, value, message):
+    path = written(symmetric_model, tmp_path)
+    document = json.loads(path.read_text())
+    document["cp"][name] = value
+    document["sha256"] = _checksum(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileFormatError, match=message):
+        bit.load(path)
+
+
+@pytest.mark.parametrize("name", ["sign", "permutation", "parity"])
+def test_incomplete_parities_are_refused(symmetric_model, tmp_path, name):
+    path = written(symmetric_model, tmp_path)
+    document = json.loads(path.read_text())
+    del document["cp"][name]
+    document["sha256"] = _checksum(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileFormatError, match=f"not a valid bit-forest/1 file .*{name}"):
         bit.load(path)
 
 

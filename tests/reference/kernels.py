@@ -1,6 +1,9 @@
-"""Slow twins of the kernels: one event, one bin at a time, in Python integers and floats."""
+"""Slow twins of the kernels: one event, one bin at a time, in Python integers, floats and fractions."""
 
+import itertools
 import math
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -13,74 +16,222 @@ def encode_features(features, edges):
     return out
 
 
-def quanta_of(row, nominal, residual, scales, square_scale, count_bits):
-    channels = [round(nominal[row] * scales[0])]
+def sort_values(values):
+    """Numbers of the values in increasing order, equal ones (also zeros of both signs) as they stand, NaN last."""
+    return sorted(
+        range(len(values)), key=lambda i: (math.isnan(values[i]), 0.0 if math.isnan(values[i]) else values[i])
+    )
+
+
+def sum_sorted(values, weights):
+    valid = [i for i, value in enumerate(values) if not math.isnan(value)]
+    return len(valid), len({float(values[i]) for i in valid}) - 1 if valid else 0, sum(int(weights[i]) for i in valid)
+
+
+def pick_steps(values, weights, targets):
+    valid = sorted(float(value) for value in values if not math.isnan(value))
+    steps = [i for i in range(1, len(valid)) if valid[i - 1] < valid[i]]
+    below = [sum(int(w) for x, w in zip(values, weights, strict=True) if x < valid[i]) for i in steps]
+    reached = ([i for i, weight in zip(steps, below, strict=True) if weight >= target] for target in targets)
+    return sorted({places[0] for places in reached if places})
+
+
+def image_of(codes, source, relabel):
+    """Codes of the CP image of one event; the event itself where nothing is relabelled."""
+    if not len(relabel):
+        return list(codes)
+    return [int(relabel[256 * f + int(codes[source[f]])]) for f in range(len(source))]
+
+
+def quanta_of(nominal, residual, scales, square_scale, count_bits, signs):
+    channels = [round(nominal * scales[0])]
     if count_bits:
-        channels.append((math.ceil(nominal[row] * nominal[row] * square_scale) << count_bits) + 1)
-    channels += [round(residual[row, k] * scales[1 + k]) for k in range(residual.shape[1])]
-    return channels
+        channels.append((math.ceil(nominal * nominal * square_scale) << count_bits) + 1)
+    return channels + [round(s * r * scale) for s, r, scale in zip(signs, residual, scales[1:], strict=True)]
 
 
-def build_histograms(codes, rows, starts, stops, nominal, residual, scales, square_scale, count_bits, n_channels):
+def flat(bins):
+    """Sums (n_features, 256, n_channels) in the order of the engine: four channels side by side, then four more."""
+    n_features, n_codes, n_channels = bins.shape
+    return bins.reshape(n_features, n_codes, n_channels // 4, 4).transpose(2, 0, 1, 3).ravel()
+
+
+def bins_of(histogram, n_features):
+    """The opposite of `flat`."""
+    return histogram.reshape(-1, n_features, 256, 4).transpose(1, 2, 0, 3).reshape(n_features, 256, -1)
+
+
+def build_histogram(
+    codes, nominal, residual, rows, scales, square_scale, count_bits, signs, source, relabel, n_channels
+):
     n_features = codes.shape[1]
-    out = np.zeros((len(starts), n_features, 256, n_channels), dtype=np.int64)
-    for node in range(len(starts)):
-        for row in rows[starts[node] : stops[node]]:
-            channels = quanta_of(row, nominal, residual, scales, square_scale, count_bits)
-            for f in range(n_features):
-                out[node, f, codes[row, f], : len(channels)] += channels
-    return out.reshape(len(starts), -1)
+    out = np.zeros((n_features, 256, n_channels), dtype=np.int64)
+    for row in rows:
+        channels = quanta_of(nominal[row], residual[row], scales, square_scale, count_bits, signs)
+        for f, code in enumerate(image_of(codes[row], source, relabel)):
+            out[f, code, : len(channels)] += channels
+    return flat(out)
+
+
+def divide_nodes(codes, starts, stops, columns, goes_right, sums_right, rows, summed):
+    """Rows, first places of the right children, and the histograms of one child; `summed` sums rows."""
+    out, middles, histograms = rows.copy(), [], []
+    for node, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        mine = rows[start:stop]
+        left = [row for row in mine if not goes_right[node, codes[row, columns[node]]]]
+        right = [row for row in mine if goes_right[node, codes[row, columns[node]]]]
+        out[start:stop] = left + right
+        middles.append(start + len(left))
+        histograms.append(summed(right if sums_right[node] else left))
+    return out, np.array(middles), np.array(histograms)
 
 
 def build_root_histogram(codes, residual, scale):
     out = np.zeros((codes.shape[1], 256), dtype=np.int64)
     for (i, f), code in np.ndenumerate(codes):
-        out[f, code] += round(residual[i, 0] * scale)
+        out[f, code] += round(residual[i] * scale)
     return out.ravel()
 
 
-def partition_rows(codes, starts, stops, features, bins, rows):
-    out, middles = rows.copy(), []
-    for node in range(len(starts)):
-        mine = rows[starts[node] : stops[node]]
-        left = [row for row in mine if codes[row, features[node]] <= bins[node]]
-        right = [row for row in mine if codes[row, features[node]] > bins[node]]
-        out[starts[node] : stops[node]] = left + right
-        middles.append(starts[node] + len(left))
-    return out, np.array(middles)
-
-
-def update_residuals(codes, tree, value, nominal, weights, columns, scales, residual):
+def leaf_of(codes, tree):
     feature, bins, left, right = tree
+    node = 0
+    while feature[node] >= 0:
+        node = left[node] if codes[feature[node]] <= bins[node] else right[node]
+    return node
+
+
+def update_residuals(codes, tree, value, weights, columns, scales, residual):
     n_outputs = value.shape[1]
     sums = np.zeros((len(value), 3 + 2 * n_outputs), dtype=np.int64)
     out = residual.copy()
-    for i in range(len(codes)):
-        node = 0
-        while feature[node] >= 0:
-            node = left[node] if codes[i, feature[node]] <= bins[node] else right[node]
-        columns_summed = [nominal[i] ** 2, nominal[i], *weights[i, columns], *residual[i]]
-        sums[node] += [1, *(round(x * s) for x, s in zip(columns_summed, scales, strict=True))]
-        out[i] = residual[i] - nominal[i] * value[node]
+    for i, row in enumerate(codes):
+        node, nominal = leaf_of(row, tree), weights[i, 0]
+        summed = [nominal**2, nominal, *weights[i, columns], *residual[i]]
+        sums[node] += [1, *(round(x * s) for x, s in zip(summed, scales, strict=True))]
+        out[i] = residual[i] - nominal * value[node]
     return sums, out, np.abs(out).max(axis=0)
 
 
-def rotate_weights(weights, columns, nominal, base, rotation):
-    return (weights[:, columns] - nominal[:, None] * base) @ rotation
+def update_residuals_of_pairs(
+    codes, tree, value, weights, columns, scales, loss_scales, signs, source, relabel, residual
+):
+    n_outputs = value.shape[1]
+    sums = np.zeros((len(value), 3 + 2 * n_outputs), dtype=np.int64)
+    losses = np.zeros(n_outputs, dtype=np.int64)
+    out = residual.copy()
+    for i, row in enumerate(codes):
+        node, image, nominal = leaf_of(row, tree), leaf_of(image_of(row, source, relabel), tree), weights[i, 0]
+        for leaf, sign in ((node, np.ones(n_outputs)), (image, signs)):
+            summed = [nominal**2, nominal, *(sign * weights[i, columns]), *(sign * residual[i])]
+            sums[leaf] += [1, *(round(x * s) for x, s in zip(summed, scales, strict=True))]
+        step = (value[node] + signs * value[image]) / 2
+        change = (nominal * step - 2 * residual[i]) * step
+        losses += [round(x * s) for x, s in zip(change, loss_scales, strict=True)]
+        out[i] = residual[i] - nominal * step
+    return sums, losses, out, np.abs(out).max(axis=0)
+
+
+def rotate_weights(weights, columns, base, rotation):
+    return (weights[:, columns] - weights[:, :1] * base) @ rotation
+
+
+def is_positive(polynomial, form):
+    """Whether a quadratic form has no negative eigenvalue: no principal minor is negative."""
+    matrix = [[Fraction(0)] * len(form) for _ in form]
+    for a, b in itertools.product(range(len(form)), repeat=2):
+        entry = form[max(a, b)][min(a, b)]
+        matrix[a][b] = Fraction(polynomial[0]) if entry < 0 else Fraction(polynomial[1 + entry]) / 2
+    picks = itertools.chain.from_iterable(itertools.combinations(range(len(form)), n + 1) for n in range(len(form)))
+    return all(determinant([[matrix[a][b] for b in picked] for a in picked]) >= 0 for picked in picks)
+
+
+def determinant(matrix):
+    if not matrix:
+        return 1
+    return sum(
+        (-1) ** k * matrix[0][k] * determinant([row[:k] + row[k + 1 :] for row in matrix[1:]])
+        for k in range(len(matrix))
+    )
+
+
+def all_positive(weights, form):
+    return all(is_positive(row, form) for row in weights)
+
+
+def find_splits(
+    histograms, features, n_edges, scales, square_scale, count_bits, quantum, min_samples, min_effective, l2, min_gain,
+    n_outputs, form,
+):  # fmt: skip
+    """Of every node the best gain, its feature and bin, and the sums of the left child."""
+    first = 2 if count_bits else 1
+
+    def count(sums):
+        return int(sums[1]) % 2**count_bits if count_bits else int(sums[0]) // quantum
+
+    def polynomial(sums):
+        return [int(s) / scale for s, scale in zip([sums[0], *sums[first:]], scales, strict=False)]
+
+    def information(sums):
+        nominal, *residuals = polynomial(sums)
+        return sum(r * r for r in residuals[:n_outputs]) / (nominal + l2)
+
+    def is_allowed(sums):
+        nominal = polynomial(sums)[0]
+        if count(sums) < max(1, min_samples) or nominal <= 0:
+            return False
+        effective = count(sums)
+        if count_bits:
+            effective = min(effective, nominal * nominal / ((int(sums[1]) >> count_bits) / square_scale))
+        return effective >= min_effective and (not len(form) or is_positive(polynomial(sums), form))
+
+    out = []
+    for histogram in histograms:
+        bins = bins_of(histogram, len(n_edges))
+        total = bins[features[0]].sum(axis=0)
+        parent = information(total) if total[0] > 0 else 0.0
+        best = (0.0, (-1, -1), None)
+        for f, b in [(column, b) for column in features for b in range(n_edges[column])]:
+            left = bins[f, : b + 1].sum(axis=0)
+            if not (bins[f, b].any() and is_allowed(left) and is_allowed(total - left)):
+                continue
+            children = information(left) + information(total - left)
+            gain = children - parent
+            # What is not above 1e-12 of the children's information is rounding.
+            if gain > max(best[0], min_gain, 1e-12 * children):
+                best = (gain, (f, b), left)
+        out.append(best)
+    return out
+
+
+def predict_trees(features, group, trees, prediction):
+    """Tree by tree, from the root to a leaf, in Python floats."""
+    out = []
+    for row, start in zip(features, prediction, strict=True):
+        total = [float(value) for value in start]
+        for root in group.tree_offset[:-1][trees]:
+            node = int(root)
+            while group.feature[node] >= 0:
+                goes_left = row[group.feature[node]] < group.threshold[node]
+                node = int(group.left[node] if goes_left else group.right[node])
+            for output, value in zip(group.outputs, group.value[node], strict=True):
+                total[output] += float(value)
+        out.append(total)
+    return np.array(out)
+
+
+predict_small_trees = predict_trees
+predict_one = predict_trees
 
 
 def predict_forest(forest, features):
-    """Leaf by leaf, in Python floats: base first, then tree by tree."""
-    out = np.empty((len(features), forest.n_outputs))
-    for i, row in enumerate(np.asarray(features, dtype=np.float32)):
-        total = [float(value) for value in forest.base]
-        for group in forest.groups:
-            for root in group.tree_offset[:-1]:
-                node = int(root)
-                while group.feature[node] >= 0:
-                    goes_left = row[group.feature[node]] < group.threshold[node]
-                    node = int(group.left[node] if goes_left else group.right[node])
-                for k, output in enumerate(group.outputs):
-                    total[output] += float(group.value[node, k])
-        out[i] = total
-    return out
+    """Base first, then tree by tree; for a forest with a parity also at the CP image of each event."""
+    features = np.asarray(features, dtype=np.float32)
+    out = np.tile(forest.base, (len(features), 1))
+    for group in forest.groups:
+        out = predict_trees(features, group, slice(None), out)
+    if forest.cp is None:
+        return out
+    moved = [[row[j] * sign for j, sign in zip(forest.cp.permutation, forest.cp.sign, strict=True)] for row in features]
+    images = predict_forest(replace(forest, cp=None), moved)
+    return np.array([(one + forest.cp.parity * other) / 2 for one, other in zip(out, images, strict=True)])

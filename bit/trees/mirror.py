@@ -1,0 +1,96 @@
+"""How CP acts on the engine's arrays: codes, residuals and trees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bit.basis import FloatArray, Term
+from bit.kernels.dtypes import CODE, N_CODES, NAN_CODE
+from bit.parity import CPParity
+from bit.trees.walk import IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Mirror:
+    """CP in terms of columns.
+
+    Attributes
+    ----------
+    source : ndarray of int64, shape (n_features,)
+        Column from which each feature of the image comes.
+    flipped : ndarray of bool, shape (n_features,)
+        Features that change sign.
+    signs : ndarray of float64, shape (n_outputs,)
+        Sign of each output: -1 for odd ones.
+    """
+
+    source: IntArray
+    flipped: npt.NDArray[np.bool_]
+    signs: FloatArray
+
+    @classmethod
+    def of(cls, parity: CPParity, feature_names: Sequence[str], terms: Sequence[Term]) -> Mirror:
+        """Translate names into columns.
+
+        Parameters
+        ----------
+        parity : CPParity
+            How CP acts.
+        feature_names : sequence of str
+            Columns of the features.
+        terms : sequence of tuple of str
+            Terms of the outputs.
+
+        Returns
+        -------
+        Mirror
+            The same in numbers.
+
+        Raises
+        ------
+        InputError
+            If a feature of the parity is unknown.
+        """
+        return cls(
+            source=parity.permutation(feature_names),
+            flipped=parity.feature_sign(feature_names) < 0,
+            signs=parity.term_sign(terms),
+        )
+
+    def of_outputs(self, outputs: Sequence[int] | IntArray) -> Mirror:
+        """Return the mirror for some of the outputs.
+
+        Parameters
+        ----------
+        outputs : sequence of int
+            Their numbers.
+
+        Returns
+        -------
+        Mirror
+            With the signs of these.
+        """
+        return Mirror(self.source, self.flipped, self.signs[np.asarray(outputs)])
+
+    def relabel(self, n_edges: IntArray) -> npt.NDArray[np.uint8]:
+        """Codes of the images, for thresholds that are symmetric.
+
+        Parameters
+        ----------
+        n_edges : ndarray of int64, shape (n_features,)
+            Number of thresholds of each feature.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n_features * 256,)
+            Code of feature f of the image, at ``256 f + code of feature source[f]``.
+        """
+        table = np.tile(np.arange(N_CODES), (len(n_edges), 1))
+        for f in np.flatnonzero(self.flipped):
+            table[f, : n_edges[f] + 1] = n_edges[f] - np.arange(n_edges[f] + 1)
+        table[:, NAN_CODE] = NAN_CODE
+        return table.astype(CODE).ravel()
