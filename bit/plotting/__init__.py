@@ -6,21 +6,26 @@ Nothing here touches pyplot or leaves a trace in matplotlib's global settings. F
 
 from bit.plotting.distributions import distribution, profile
 from bit.plotting.inference import intervals, scan_curves
+from bit.plotting.one_tree import tree
 from bit.plotting.style import feature_label, figure, panels, param_label, save, style, term_label
-from bit.plotting.trees import importances, loss
+from bit.plotting.trees import importance_map, importances, loss, partial_dependence, rho2
 
 __all__ = [
     "distribution",
     "feature_label",
     "figure",
+    "importance_map",
     "importances",
     "intervals",
     "loss",
     "panels",
     "param_label",
+    "partial_dependence",
     "profile",
+    "rho2",
     "save",
     "scan_curves",
     "style",
     "term_label",
+    "tree",
 ]
