@@ -13,8 +13,11 @@ test: .venv/.dev lint
 test-slow: .venv/.dev
 	$(BIN)/python -m pytest -m slow
 
-bench: .venv/.dev
+bench: .venv/.bench
 	$(BIN)/python benchmarks/compare_boosters.py
+	$(BIN)/python benchmarks/prediction.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/startup.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -33,6 +36,10 @@ data: .venv/.dev
 
 .venv/.dev: .venv/bin/pip pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@ .venv/.core
+
+.venv/.bench: .venv/bin/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
 	touch $@ .venv/.core
 
 clean:
