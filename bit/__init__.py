@@ -16,8 +16,10 @@ load
     Any artefact that was exported.
 BitError, BitWarning
     What everything here raises and warns.
-processes, inference, export, plotting, metrics
-    Simulators, limits, file formats of models, figures, figures of merit.
+BoostedInformationTreeEnsemble
+    The same many times on resampled events: errors of the learned functions.
+processes, inference, inspection, export, plotting, metrics
+    Simulators, limits, what a model has learned, file formats of models, figures, figures of merit.
 """
 
 from __future__ import annotations
@@ -40,25 +42,28 @@ _HOME = {
     "write_lhe": "bit.io.lhe",
     "BoostedInformationTree": "bit.estimators",
     "BIT": "bit.estimators",
+    "BoostedInformationTreeEnsemble": "bit.ensembles",
     "observable": "bit.observables",
     "TrueScore": "bit.observables",
     "load": "bit.export.load",
     "BitError": "bit.errors",
     "BitWarning": "bit.errors",
 }
-_MODULES = ("processes", "inference", "export", "plotting", "metrics")
+_MODULES = ("processes", "inference", "inspection", "export", "plotting", "metrics")
 
 __all__ = [
     "BIT",
     "BitError",
     "BitWarning",
     "BoostedInformationTree",
+    "BoostedInformationTreeEnsemble",
     "CPParity",
     "EventTable",
     "PolynomialBasis",
     "TrueScore",
     "export",
     "inference",
+    "inspection",
     "load",
     "metrics",
     "observable",
@@ -74,8 +79,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from bit import export, inference, metrics, plotting, processes
+    from bit import export, inference, inspection, metrics, plotting, processes
     from bit.basis import PolynomialBasis
+    from bit.ensembles import BoostedInformationTreeEnsemble
     from bit.errors import BitError, BitWarning
     from bit.estimators import BIT, BoostedInformationTree
     from bit.events import EventTable

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from bit.errors import FileFormatError
 from bit.files import existing_file
 from bit.trees import forest_json
 from bit.trees.forest import Forest
 
-_READERS = {"forest": forest_json.from_document}
+if TYPE_CHECKING:
+    from bit.ensembles import BoostedInformationTreeEnsemble
+
+    Artefact = Forest | BoostedInformationTreeEnsemble
 
 
-def load(path: str | os.PathLike[str]) -> Forest:
+def _ensemble(document: dict[str, Any], source: str) -> BoostedInformationTreeEnsemble:
+    from bit.ensembles import BoostedInformationTreeEnsemble  # here, since a forest is read without scikit-learn
+
+    return BoostedInformationTreeEnsemble.from_document(document, source)
+
+
+_READERS: dict[str, Callable[[Any, str], Artefact]] = {"forest": forest_json.from_document, "ensemble": _ensemble}
+
+
+def load(path: str | os.PathLike[str]) -> Artefact:
     """Read an artefact that `bit` wrote.
 
     Parameters
@@ -23,8 +37,8 @@ def load(path: str | os.PathLike[str]) -> Forest:
 
     Returns
     -------
-    Forest
-        For the kind "forest".
+    Forest or BoostedInformationTreeEnsemble
+        For the kinds "forest" and "ensemble"; ``BIT.from_forest`` makes an estimator of a forest.
 
     Raises
     ------
