@@ -456,7 +456,7 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
             "model": forest_json.as_document(model.forest_),
             "members": [forest_json.as_document(member) for member in self.members_],
         }
-        document["sha256"] = forest_json._checksum(document)
+        document["sha256"] = forest_json.checksum(document)
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -485,7 +485,7 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
             raise FileFormatError(
                 f"{source} has the format {document.get('format')!r}, this version reads {FORMAT!r}; update bit."
             )
-        if document.get("sha256") != forest_json._checksum(document):
+        if document.get("sha256") != forest_json.checksum(document):
             raise FileFormatError(f"{source}: the checksum does not fit the content; the file was changed or cut.")
         try:
             forest = forest_json.from_document(document["model"], source)

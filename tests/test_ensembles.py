@@ -13,7 +13,7 @@ import bit
 from bit.ensembles import BoostedInformationTreeEnsemble
 from bit.errors import BitWarning, FileFormatError, InputError
 from bit.trees import boosting
-from bit.trees.forest_json import _checksum
+from bit.trees.forest_json import checksum
 
 
 @pytest.fixture
@@ -365,7 +365,7 @@ def test_broken_structures_are_refused(table, tmp_path, change):
     trained(table, n_members=2).export(path)
     document = json.loads(path.read_text())
     change(document)
-    document["sha256"] = _checksum(document)
+    document["sha256"] = checksum(document)
     path.write_text(json.dumps(document))
     with pytest.raises(FileFormatError, match=r"ensemble\.json"):
         bit.load(path)
@@ -376,7 +376,7 @@ def test_members_of_other_models_are_refused(table, tmp_path):
         trained(table, n_members=2, estimator=clone(SMALL).set_params(terms=terms)).export(tmp_path / name)
     one, two = (json.loads((tmp_path / name).read_text()) for name in ("one", "two"))
     one["members"] = two["members"]
-    one["sha256"] = _checksum(one)
+    one["sha256"] = checksum(one)
     (tmp_path / "mixed").write_text(json.dumps(one))
     with pytest.raises(FileFormatError, match="of the features and outputs of the model"):
         bit.load(tmp_path / "mixed")

@@ -197,7 +197,8 @@ def test_feature_layouts_do_not_matter(table):
 
 
 def test_each_kernel_compiles_one_signature(model, table):
-    large = bit.BIT(n_estimators=2, max_depth=7, min_samples_leaf=3).fit(table)  # more than 32 leaves
+    large = bit.BIT(n_estimators=2, max_depth=9, min_samples_leaf=1).fit(table)
+    assert np.diff(large.forest_.groups[0].tree_offset).max() > 2 * 32 - 1
     for fitted in (model, large):
         fitted.predict(table)
         fitted.predict(table.features.astype(np.float32))

@@ -57,10 +57,15 @@ def update_residuals(
     scales,
     residual,
     first,
+    root_scale,
+    n_features,
     out_sums,
     out_largest,
+    out_root,
 ):
     """Sum weights and residuals by leaf of one tree, then take the tree's prediction out of the residuals.
+
+    Of a single residual the next tree's root histogram can be made at once, while the codes are at hand.
 
     Parameters
     ----------
@@ -86,10 +91,16 @@ def update_residuals(
         Rotated pseudo-residual weights, w_k -> w_k - w_0 value_k.
     first : int
         Column of the first one.
+    root_scale : float
+        Power of two for the first residual after the update.
+    n_features : int
+        Number of features.
     out_sums : int64 array, shape (n_nodes, 3 + 2 n_outputs)
         Added to: count, squared nominal weight, nominal weight, outputs' weights, residuals before the update.
     out_largest : float64 array, shape (n_outputs,)
         Raised to the largest absolute residual.
+    out_root : int64 array, shape (n_features * 256,) or (0,)
+        Added to, if not empty: the first residual after the update, by feature and code.
     """
     n_outputs = value.shape[1]
     nodes = np.empty(_BLOCK, dtype=np.uint32)
@@ -111,6 +122,10 @@ def update_residuals(
                 residual[i, INDEX(first + k)] = rest
                 if abs(rest) > out_largest[k]:
                     out_largest[k] = abs(rest)
+            if out_root.size > 0:
+                quantum = _quantise(residual[i, INDEX(first)], root_scale)
+                for f in range(n_features):
+                    out_root[INDEX(f << 8) + INDEX(codes[i, INDEX(f)])] += quantum
 
 
 @kernel

@@ -363,7 +363,7 @@ class _Booster:
             value = tree.leaf_values(self.rules.l2)
         value *= self.plan.learning_rate
         padded = np.pad(value, ((0, 0), (0, len(self.watched_columns))))
-        sums, change = self.shards.update(walk, padded)
+        sums, change = self.shards.update(walk, padded, for_root=self.plan.subsample == 1.0)
         validation_change = None
         if self.watched is not None:
             validation_change = self.watched.update(walk, padded)[1] * self.watched_scale

@@ -120,7 +120,7 @@ def as_document(forest: Forest) -> dict[str, Any]:
         "compare": "lt",
         "nan": "right",
     }
-    document["sha256"] = _checksum(document)
+    document["sha256"] = checksum(document)
     return document
 
 
@@ -150,7 +150,7 @@ def from_document(document: Any, source: str) -> Forest:
         raise FileFormatError(
             f"{source} has the format {document.get('format')!r}, this version reads {FORMAT!r}; update bit."
         )
-    if document.get("sha256") != _checksum(document):
+    if document.get("sha256") != checksum(document):
         raise FileFormatError(f"{source}: the checksum does not fit the content; the file was changed or cut.")
     try:
         basis = document["basis"]
@@ -215,7 +215,19 @@ def _check_group(group: TreeGroup, forest: Forest) -> None:
         raise ValueError("a group names an output that does not exist")
 
 
-def _checksum(document: dict[str, Any]) -> str:
+def checksum(document: dict[str, Any]) -> str:
+    """Return the SHA-256 of the canonical dump of all fields but the checksum itself.
+
+    Parameters
+    ----------
+    document : dict
+        JSON types.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
     content = {name: value for name, value in document.items() if name != "sha256"}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -15,6 +15,8 @@ from bit.kernels.splitting import find_splits
 from bit.trees.shards import Quanta, Shards, Split
 from bit.trees.walk import IntArray, Walk, walk_of
 
+_FEW = 2
+
 
 @dataclass(frozen=True)
 class GrowthRules:
@@ -152,7 +154,9 @@ class _Grower:
 
     def with_splits(self, candidates: list[_Candidate], histograms: npt.NDArray[np.int64]) -> list[_Candidate]:
         """Find the best splits and return the candidates that have one; their histograms are the rows."""
-        ranges = self.shards.threads.ranges(len(self.n_edges))
+        n_features = len(self.n_edges)
+        # One or two nodes are scanned sooner than another thread wakes up.
+        ranges = [(0, n_features)] if len(candidates) <= _FEW else self.shards.threads.ranges(n_features)
         gains = np.zeros((len(ranges), len(candidates)))
         splits = np.full((len(ranges), len(candidates), 2), -1, dtype=np.int64)
         left = np.zeros((len(ranges), len(candidates), self.quanta.n_channels), dtype=np.int64)

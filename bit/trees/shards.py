@@ -25,6 +25,7 @@ from bit.trees.threads import Threads
 from bit.trees.walk import IntArray, Walk
 
 _CACHE_LINE = 64  # bytes
+_ALL_CODES = np.arange(N_CODES)[np.newaxis]
 
 
 @dataclass(frozen=True)
@@ -148,18 +149,12 @@ class _View:
         self.rows[: len(picked)] = picked
         self.bounds = {0: (0, len(picked))}
 
-    def look_up(self, splits: Sequence[Split]) -> tuple[IntArray, IntArray, IntArray, npt.NDArray[np.uint8]]:
-        """Bounds of the nodes of splits, the columns that decide, and which codes go right."""
-        bounds = np.array([self.bounds[split.node] for split in splits], dtype=np.int64)
+    def sides(self, splits: Sequence[Split]) -> tuple[IntArray, npt.NDArray[np.uint8]]:
+        """Columns that decide, and which codes go right."""
         features = np.array([split.feature for split in splits], dtype=np.int64)
         bins = np.array([split.bins for split in splits])
-        if len(self.relabel):
-            labels = self.relabel.reshape(-1, N_CODES)[features]
-        else:
-            labels = np.tile(np.arange(N_CODES, dtype=CODE), (len(splits), 1))
-        goes_right = (labels > bins[:, np.newaxis]).astype(CODE)
-        low, high = np.ascontiguousarray(bounds.T)
-        return low, high, self.source[features], goes_right
+        labels = self.relabel.reshape(-1, N_CODES)[features] if len(self.relabel) else _ALL_CODES
+        return self.source[features], (labels > bins[:, np.newaxis]).view(CODE)
 
     def divide(self, splits: Sequence[Split], middles: IntArray) -> None:
         """Replace nodes by their children."""
@@ -215,17 +210,24 @@ class _Shard:
             )
         return out
 
-    def divide(self, splits: Sequence[Split], quanta: Quanta, signs: Sequence[FloatArray]) -> npt.NDArray[np.int64]:
+    def divide(
+        self,
+        splits: Sequence[Split],
+        sides: Sequence[tuple[IntArray, npt.NDArray[np.uint8]]],
+        sums_right: npt.NDArray[np.uint8],
+        quanta: Quanta,
+        signs: Sequence[FloatArray],
+    ) -> npt.NDArray[np.int64]:
         """Divide nodes and sum a child of each; the array is reused by the next call."""
         size = self.n_features * N_CODES * quanta.n_channels
         if self._buffer.shape[0] < len(splits) or self._buffer.shape[1] != size:
             self._buffer = np.empty((len(splits), size), dtype=SUM)
         out = self._buffer[: len(splits)]
         out.fill(0)
-        sums_right = np.array([split.sums_right for split in splits], dtype=CODE)
-        for view, sign in zip(self.views, signs, strict=True):
-            low, high, columns, goes_right = view.look_up(splits)
-            middles = np.empty(len(splits), dtype=np.int64)
+        for view, (columns, goes_right), sign in zip(self.views, sides, signs, strict=True):
+            low, high, middles = np.empty((3, len(splits)), dtype=np.int64)
+            for i, split in enumerate(splits):
+                low[i], high[i] = view.bounds[split.node]
             divide_nodes(
                 self.codes,
                 self.words,
@@ -321,6 +323,7 @@ class Shards:
                 self._signs[0] = np.ones(n_directions)
         self.largest_weights = np.array([max(weights[:, k].max(), -weights[:, k].min()) for k in columns])
         self._root: npt.NDArray[np.int64] | None = None
+        self._next_root: tuple[float, npt.NDArray[np.int64]] | None = None
         lowest, highest = float(weights[:, 0].min()), float(weights[:, 0].max())
         self._largest_nominal = max(highest, -lowest)
         self._nominal_scale = quantisation_scale(self._largest_nominal, self.n_rows)
@@ -383,7 +386,7 @@ class Shards:
             largest,
         )
         self.largest = np.max(largest, axis=0)
-        self._root = None
+        self._root = self._next_root = None
 
     def combine(self, directions: FloatArray) -> None:
         """Search the splits of the next trees in combinations of the residuals.
@@ -462,14 +465,16 @@ class Shards:
             return self.whole_histogram(quanta)
         if self._root is None:
             self._root = self.whole_histogram(quanta)
-        parts = [np.zeros(self.n_features * N_CODES, dtype=SUM) for _ in self._shards]
-        self.threads.map(
-            lambda s, out: build_root_histogram(s.codes, s.records, s.n_features, quanta.scales[1], out),
-            self._shards,
-            parts,
-        )
         root: npt.NDArray[np.int64] = self._root.copy()
-        root.reshape(-1, quanta.n_channels)[:, quanta.first] = np.sum(parts, axis=0)
+        if self._next_root is None or self._next_root[0] != quanta.scales[1]:
+            parts = [np.zeros(self.n_features * N_CODES, dtype=SUM) for _ in self._shards]
+            self.threads.map(
+                lambda s, out: build_root_histogram(s.codes, s.records, s.n_features, quanta.scales[1], out),
+                self._shards,
+                parts,
+            )
+            self._next_root = quanta.scales[1], np.sum(parts, axis=0)
+        root.reshape(-1, quanta.n_channels)[:, quanta.first] = self._next_root[1]
         return root
 
     def divide(self, splits: Sequence[Split], quanta: Quanta) -> list[npt.NDArray[np.int64]]:
@@ -488,9 +493,11 @@ class Shards:
             Histograms of every shard, to be added up; overwritten by the next call.
         """
         signs = self._signs
-        return self.threads.map(lambda shard: shard.divide(splits, quanta, signs), self._shards)
+        sides = [view.sides(splits) for view in self._shards[0].views]
+        sums_right = np.array([split.sums_right for split in splits], dtype=CODE)
+        return self.threads.map(lambda s: s.divide(splits, sides, sums_right, quanta, signs), self._shards)
 
-    def update(self, tree: Walk, value: FloatArray) -> tuple[FloatArray, float]:
+    def update(self, tree: Walk, value: FloatArray, *, for_root: bool = False) -> tuple[FloatArray, float]:
         """Sum weights and residuals by the leaves of a tree, then take the tree out of the residuals.
 
         Parameters
@@ -499,6 +506,8 @@ class Shards:
             The tree.
         value : ndarray of float64, shape (n_nodes, n_residuals)
             Rotated leaf values, learning rate included.
+        for_root : bool, default=False
+            Whether the next tree begins with all events: its root is then summed at once where that is possible.
 
         Returns
         -------
@@ -517,10 +526,18 @@ class Shards:
         sizes = (self._largest_nominal * height + 2 * self.largest) * height
         loss_scales = np.array([quantisation_scale(size, self.n_events) for size in sizes])
 
-        def work(shard: _Shard, out_sums: IntArray, out_losses: IntArray, out_largest: FloatArray) -> None:
+        # The scale of the next tree is most often that of this one; if not, its root is summed anew.
+        root_scale = float(scales[-1])
+        fused = for_root and n_residuals == 1 and self.mirror is None
+        roots = [np.zeros(self.n_features * N_CODES if fused else 0, dtype=SUM) for _ in self._shards]
+
+        def work(
+            shard: _Shard, out_sums: IntArray, out_losses: IntArray, out_largest: FloatArray, out_root: IntArray
+        ) -> None:
             common = (shard.codes, *tree, value, shard.weights, self.columns, scales)
             if self.mirror is None:
-                update_residuals(*common, shard.residual, shard.first_residual, out_sums, out_largest)
+                residuals = (shard.residual, shard.first_residual, root_scale, self.n_features)
+                update_residuals(*common, *residuals, out_sums, out_largest, out_root)
             else:
                 image = shard.views[1]
                 update_residuals_of_pairs(
@@ -536,7 +553,8 @@ class Shards:
                     out_largest,
                 )
 
-        self.threads.map(work, self._shards, sums, losses, largest)
+        self.threads.map(work, self._shards, sums, losses, largest, roots)
+        self._next_root = (root_scale, np.sum(roots, axis=0)) if fused else None
         self.largest = np.max(largest, axis=0)
         total: FloatArray = np.sum(sums, axis=0) / np.append(1.0, scales)
         if self.mirror is None:

@@ -371,10 +371,17 @@ def assert_update(rng, tree, n, n_outputs):
     events, tree, *rest = random_update(rng, tree, n, n_outputs)
     sums, updated, largest = slow.update_residuals(events.of_features, tree, *rest, events.residual)
     out_sums, out_largest = np.zeros_like(sums), np.zeros(n_outputs)
-    update_residuals(events.codes, *walk_of(*tree), *rest, events.records, events.first, out_sums, out_largest)
+    scale = 2.0 ** rng.integers(0, 40)
+    out_root = np.zeros(events.n_features * 256 if n_outputs == 1 else 0, dtype=np.int64)
+    update_residuals(
+        events.codes, *walk_of(*tree), *rest, events.records, events.first, scale, events.n_features,
+        out_sums, out_largest, out_root,
+    )  # fmt: skip
     np.testing.assert_array_equal(out_sums, sums)
     np.testing.assert_array_equal(events.residual, updated)
     np.testing.assert_array_equal(out_largest, largest)
+    if n_outputs == 1:
+        np.testing.assert_array_equal(out_root, slow.build_root_histogram(events.of_features, updated[:, 0], scale))
 
 
 @given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees)

@@ -148,7 +148,8 @@ def test_interference_and_squared_samples_beside_the_nominal_one(rng):
     assert (kept[1] > 0.99).all()
     # Numbers of events of separate samples fluctuate independently. In a leaf of n = 50 nominal events that is a
     # variance (sqrt(2/pi) |x| + x^2) / n of R_a and (x^2 + x^4) / 4 n of R_aa, on average 3 and 4 % of theirs.
-    assert (kept[0] > 0.96).all()
+    # Leaves of different trees overlap in cells that are smaller, by half or so: twice as much.
+    assert (kept[0] > 1 - 2 * np.array([0.03, 0.04])).all()
     # The mean of the bias, its slope, curvature and skewness: 4 squared Student t, above 28 with probability 1e-3.
     # Cells of x would not do: where R_aa vanishes so does the noise, and what is left is the width of the leaves.
     moments = np.polynomial.hermite_e.hermevander(grid, 3) * density[:, np.newaxis] / density.sum()
