@@ -30,7 +30,7 @@ def main() -> None:
     for i in range(arguments.samples):
         train = zh.simulate(arguments.events, seed=1 + i).table
         for name, values in found.items():
-            model = bit.BIT(arguments.trees, bin_weights=name, strategy="separate").fit(train)
+            model = bit.BIT(arguments.trees, bin_weights=name, min_samples_leaf=20, strategy="separate").fit(train)
             values.append(rho2(truth, model.predict(test), test.weights[:, 0]))
     print("| bin_weights | " + " | ".join("*".join(term) for term in test.basis.terms[1:]) + " |")
     print("|---|" + "---|" * truth.shape[1])

@@ -42,7 +42,7 @@ from bit.processes.cuts import Cuts, parse_cuts
 from bit.processes.hvv import FB_GEV2, Electroweak, propagator
 from bit.processes.pdf import PartonDensities, load
 from bit.processes.phase_space import CHUNK, draw
-from bit.processes.simulation import Feature, Simulation
+from bit.processes.simulation import Feature, Simulation, require_common, sigma_error
 
 PARAM_NAMES = ("cHW", "cHWtil")
 
@@ -461,7 +461,7 @@ def simulate(
     return Simulation(
         table=table,
         sigma_fb=table.sigma_fb,
-        sigma_error_fb=_sigma_error(sample.weights, table.weights[:, 0], sample.sigma_error / sample.sigma),
+        sigma_error_fb=sigma_error(sample.weights, table.weights[:, 0], sample.sigma_error / sample.sigma),
         configuration={
             "process": "vbf",
             "n_events": int(n_events),
@@ -483,27 +483,13 @@ def simulate(
 _N_EFF_FRACTION = 0.92
 
 
-def _sigma_error(nominal: FloatArray, weights: FloatArray, relative: float) -> float:
-    """Error of the integral, plus that of the mean weight ratio where the reference point is not the SM."""
-    sigma = float(weights.sum())
-    spread = weights - nominal * (sigma / nominal.sum())
-    return math.hypot(relative * sigma, float(np.sqrt(spread @ spread)))
-
-
 def _check(n_events: int, seed: int, quarks: str, mu_f: object, e: float, point: FloatArray) -> None:
     """Refuse arguments of `simulate` outside their rule."""
-    if not isinstance(n_events, (int, np.integer)) or n_events < 1:
-        raise InputError(f"n_events={n_events!r}: a whole number of at least 1 is needed.")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed={seed!r}: a whole number of at least 0 is needed.")
+    require_common(n_events, seed, e, point, len(PARAM_NAMES))
     if quarks not in ("ud", "all"):
         raise InputError(f"quarks={quarks!r}: {near_match(quarks, ('ud', 'all'))}")
     if mu_f is not None and not (isinstance(mu_f, (int, float)) and math.isfinite(mu_f) and mu_f > 0):
         raise InputError(f"mu_f={mu_f!r}: a positive scale in GeV, or None for mW, is needed.")
-    if not (math.isfinite(e) and e > 0):
-        raise InputError(f"e={e!r}: the coupling must be positive; 0.3028 and 0.31345 are usual.")
-    if point.ndim != 1:
-        raise InputError(f"theta0 has shape {point.shape}: one reference point of {len(PARAM_NAMES)} values is needed.")
 
 
 @dataclass(frozen=True, eq=False)

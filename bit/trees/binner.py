@@ -110,7 +110,9 @@ def encode(
         encode_features(np.array(features[rows], dtype=FEATURE, order="C"), table, out_codes[rows])
 
 
-def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str) -> FloatArray | None:
+def bin_measure(
+    weights: FloatArray, columns: npt.NDArray[np.int64], name: str, threads: Threads
+) -> FloatArray | None:
     """Weights of the events in the quantiles of the bins.
 
     Parameters
@@ -122,6 +124,8 @@ def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str) 
     name : {"mixed", "count", "nominal", "loss"}
         "count" counts events, "nominal" is the size of w_0, "loss" is the mean over the terms of an event's share
         in sum w_0 (t_a - <t_a>)^2 with t_a = w_a / w_0, "mixed" half of count and of loss.
+    threads : Threads
+        Who does the work.
 
     Returns
     -------
@@ -136,13 +140,18 @@ def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str) 
     # Where w_0 = 0 no ratio exists: the mean |w_0| stands in for it.
     size = np.where(nominal == 0.0, exact_sum(nominal) / len(nominal), nominal)
     total = exact_sum(weights[:, 0])
-    measure = np.zeros(len(weights))
-    for k in columns:
-        far = weights[:, k] - weights[:, 0] * (exact_sum(weights[:, k]) / total)
+
+    def share_of(k: int) -> FloatArray:
+        far: FloatArray = weights[:, k] - weights[:, 0] * (exact_sum(weights[:, k]) / total)
         far *= far / size
         whole = exact_sum(far)
-        if whole > 0:
-            measure += far / whole
+        return far / whole if whole > 0 else far
+
+    measure = np.zeros(len(weights))
+    # As many terms at a time as there are threads, so that few arrays are held.
+    for low in range(0, len(columns), threads.n_threads):
+        for share in threads.map(share_of, columns[low : low + threads.n_threads].tolist()):
+            measure += share
     whole = exact_sum(measure)
     if name == "loss":
         return measure if whole > 0 else None

@@ -173,7 +173,7 @@ def bin_events(
     mirror = None
     if plan.parity is not None:
         mirror = Mirror.of(plan.parity, train.feature_names, train.basis.terms)
-    event_weights = bin_measure(train.weights, columns, plan.bin_weights)
+    event_weights = bin_measure(train.weights, columns, plan.bin_weights, threads)
     binner = Binner.fit(train.features, plan.max_bins, event_weights, threads, mirror)
     if not binner.n_edges.any():
         raise InputError("every feature has one value only, so no split exists; give features that vary.")

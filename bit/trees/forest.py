@@ -17,7 +17,7 @@ from bit.kernels.traversal import predict_one, predict_trees
 from bit.trees.threads import Threads
 from bit.trees.walk import bitmasks_of, children_of, depths_of
 
-_BLOCK = 65536  # rows cast at a time
+_BLOCK = 16384  # rows cast at a time: they and their predictions stay in the caches
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,11 +253,12 @@ class Forest:
         ndarray of float64, shape (n, n_outputs)
             R_a in TeV^2, R_ab in TeV^4.
         """
-        out = np.tile(self.base, (len(features), 1))
+        out = np.empty((len(features), self.n_outputs))
 
         def work(bounds: tuple[int, int]) -> None:
             for low in range(*bounds, _BLOCK):
                 rows = slice(low, min(low + _BLOCK, bounds[1]))
+                out[rows] = self.base
                 block = np.array(features[rows], dtype=FEATURE, order="C")  # a copy: read-only input would compile anew
                 self._add_trees(out[rows], block, 0, self.n_trees)
                 if self.cp is not None:

@@ -146,7 +146,7 @@ def signed_weights(rng, n=400):
 def test_measures_are_not_negative_and_free_of_order(rng, name):
     weights, order = signed_weights(rng), rng.permutation(400)
     of = np.array([1, 2, 3])
-    measure = bin_measure(weights, of, name)
+    measure = bin_measure(weights, of, name, Threads(1))
     if measure is None:
         assert name == "count"
         return
@@ -154,7 +154,7 @@ def test_measures_are_not_negative_and_free_of_order(rng, name):
     assert np.isfinite(measure).all()
     assert (measure >= 0).all()
     assert measure.max() > 0
-    np.testing.assert_array_equal(bin_measure(weights[order], of, name), measure[order])
+    np.testing.assert_array_equal(bin_measure(weights[order], of, name, Threads(1)), measure[order])
 
 
 @pytest.mark.parametrize("name", BIN_WEIGHTS)
@@ -162,9 +162,9 @@ def test_measures_do_not_depend_on_units_of_the_weights(rng, name):
     """Edges are the same if all weights are scaled, or the terms one by one (by powers of two, so exactly)."""
     weights, of = signed_weights(rng), np.array([1, 2])
     values = rng.normal(size=400)
-    expected = fit(values, 16, bin_measure(weights, of, name)).edges[0]
+    expected = fit(values, 16, bin_measure(weights, of, name, Threads(1))).edges[0]
     for unit in ([8.0, 8.0, 8.0, 8.0], [1.0, 2.0**-30, 2.0**20, 1.0]):
-        np.testing.assert_array_equal(fit(values, 16, bin_measure(weights * unit, of, name)).edges[0], expected)
+        np.testing.assert_array_equal(fit(values, 16, bin_measure(weights * unit, of, name, Threads(1))).edges[0], expected)
 
 
 # ---------------------------------------------------------------------- symmetric thresholds
