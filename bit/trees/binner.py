@@ -110,9 +110,7 @@ def encode(
         encode_features(np.array(features[rows], dtype=FEATURE, order="C"), table, out_codes[rows])
 
 
-def bin_measure(
-    weights: FloatArray, columns: npt.NDArray[np.int64], name: str, threads: Threads
-) -> FloatArray | None:
+def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str, threads: Threads) -> FloatArray | None:
     """Weights of the events in the quantiles of the bins.
 
     Parameters

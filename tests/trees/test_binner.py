@@ -164,7 +164,9 @@ def test_measures_do_not_depend_on_units_of_the_weights(rng, name):
     values = rng.normal(size=400)
     expected = fit(values, 16, bin_measure(weights, of, name, Threads(1))).edges[0]
     for unit in ([8.0, 8.0, 8.0, 8.0], [1.0, 2.0**-30, 2.0**20, 1.0]):
-        np.testing.assert_array_equal(fit(values, 16, bin_measure(weights * unit, of, name, Threads(1))).edges[0], expected)
+        np.testing.assert_array_equal(
+            fit(values, 16, bin_measure(weights * unit, of, name, Threads(1))).edges[0], expected
+        )
 
 
 # ---------------------------------------------------------------------- symmetric thresholds
