@@ -3,8 +3,8 @@
     python benchmarks/parity.py [--events 50000 500000] [--vbf-events 20000 200000] [--trees 100]
 
 cHWtil in simulated ZH and VBF events: one forest trained as it is, on the events together with their CP images, and
-with `cp_parity`; depth 4, 20 events per leaf. Prints rho^2 on other events, and the half width of the expected 95 % interval of cHWtil
-(linear term, 300 fb^-1, 20 bins) relative to that of the true score in as many bins.
+with `cp_parity`; depth 4, 20 events per leaf. Prints rho^2 on other events, and the half width of the expected 95 %
+interval of cHWtil (linear term, 300 fb^-1, 20 bins) relative to that of the true score in as many bins.
 """
 
 from __future__ import annotations
