@@ -1,4 +1,4 @@
-"""The example of the front page runs as it stands (with fewer trees)."""
+"""The examples of the front page run as they stand (with fewer trees)."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,18 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_example(tmp_path, monkeypatch, capsys):
-    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    example, more = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     assert "n_estimators=300" in example
     assert len(example.strip().splitlines()) <= 17
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
-    exec(compile(example.replace("n_estimators=300", "n_estimators=30"), "README.md", "exec"), {})
+    names: dict = {}
+    exec(compile(example.replace("n_estimators=300", "n_estimators=30"), "README.md", "exec"), names)
+    exec(compile(more, "README.md", "exec"), names)
+    assert names["gains"].shape == (15, 9)
+    assert names["one"](names["test"].features[0]).shape == (9,)
     assert (tmp_path / "forest.json").is_file()
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3
