@@ -319,8 +319,6 @@ class Shards:
         self._signs = [np.ones(n_directions or len(columns))]
         if mirror is not None:
             self._signs.append(mirror.signs)
-            if n_directions:
-                self._signs[0] = np.ones(n_directions)
         self.largest_weights = np.array([max(weights[:, k].max(), -weights[:, k].min()) for k in columns])
         self._root: npt.NDArray[np.int64] | None = None
         self._next_root: tuple[float, npt.NDArray[np.int64]] | None = None
