@@ -20,7 +20,7 @@ import numpy as np
 from bit.kernels._jit import LANES, add_lanes, inlined, kernel, prefetch
 from bit.kernels.dtypes import INDEX
 
-_TILE = 4096  # rows whose records stay in the second cache
+_TILE = 4096  # rows whose codes and integers stay in the second cache
 _SHORT = 4  # words; such records lie in one cache line
 _GROUP = 4  # features whose histograms (of four channels) fill the first cache
 _AHEAD = 24  # rows between asking for a row and reading it
@@ -73,8 +73,15 @@ def _add_rows(
     first = 2 if count_bits > 0 else 1
     n_words = (n_features + 7) >> 3
     n_rows = high - low
+    flat = words.reshape(words.size)
     for i in range(n_rows):
-        row = INDEX(rows[INDEX(low + i)])
+        row = INDEX(rows[INDEX(low + i)]) if rows.size > 0 else INDEX(low + i)
+        # Rows lie scattered: asked for well ahead, many of them are on their way at once.
+        if rows.size > 0 and i + _AHEAD < n_rows:
+            later = INDEX(rows[INDEX(low + i + _AHEAD)]) * INDEX(words.shape[1])
+            prefetch(flat, later)
+            if words.shape[1] > _SHORT:
+                prefetch(flat, later + INDEX(words.shape[1] - 1))
         for j in range(n_words):
             if relabel.size == 0:
                 fetched[INDEX(j), INDEX(i)] = words[row, INDEX(j)]
@@ -115,22 +122,23 @@ def _add_rows(
 
 
 @kernel
-def build_histogram(
+def build_histograms(
     codes,
     words,
     values,
     n_features,
     rows,
-    n_rows,
+    starts,
+    stops,
     scales,
     square_scale,
     count_bits,
     signs,
     source,
     relabel,
-    out_histogram,
+    out_histograms,
 ):
-    """Add events, or their CP images, to a histogram.
+    """Add the events of nodes, or their CP images, to a histogram of each node.
 
     Parameters
     ----------
@@ -139,10 +147,10 @@ def build_histogram(
         and the rotated pseudo-residual weights.
     n_features : int
         Number of features.
-    rows : int32 array, shape (n,)
-        Row numbers.
-    n_rows : int
-        How many of them.
+    rows : int32 array, shape (n,) or (0,)
+        Row numbers, those of a node side by side; empty for 0 to n - 1.
+    starts, stops : int64 arrays, shape (n_nodes,)
+        Bounds of the nodes in `rows`.
     scales : float64 array, shape (1 + n_outputs,)
         Powers of two that turn the nominal weight and the residuals into integers.
     square_scale : float
@@ -155,113 +163,21 @@ def build_histogram(
         For images: column from which each feature comes.
     relabel : uint8 array, shape (n_features * 256,)
         For images: new code of every feature and code; empty for the events themselves.
-    out_histogram : int64 array, shape (n_features * 256 * n_channels,)
-        Added to.
-    """
-    fetched = np.empty(((n_features + 7) >> 3, _TILE), dtype=np.uint64)
-    quanta = np.zeros((out_histogram.size // (n_features << 10), LANES * _TILE), dtype=np.int64)
-    for low in range(0, n_rows, _TILE):
-        _add_rows(
-            codes,
-            words,
-            values,
-            n_features,
-            rows,
-            low,
-            min(low + _TILE, n_rows),
-            scales,
-            square_scale,
-            count_bits,
-            signs,
-            source,
-            relabel,
-            fetched,
-            quanta,
-            out_histogram,
-        )
-
-
-@kernel
-def divide_nodes(
-    codes,
-    words,
-    values,
-    n_features,
-    starts,
-    stops,
-    columns,
-    goes_right,
-    sums_right,
-    scales,
-    square_scale,
-    count_bits,
-    signs,
-    source,
-    relabel,
-    scratch,
-    out_rows,
-    out_middles,
-    out_histograms,
-):
-    """Divide the rows of nodes between their children, and add those of one child to its histogram.
-
-    Both need the records of the rows: done tile by tile, a record is fetched from memory once.
-
-    Parameters
-    ----------
-    codes, words, values, n_features
-        As for `build_histogram`.
-    starts, stops : int64 arrays, shape (n_nodes,)
-        Bounds of the nodes in `out_rows`.
-    columns : int64 array, shape (n_nodes,)
-        Column whose code decides.
-    goes_right : uint8 array, shape (n_nodes, 256)
-        1 for the codes that go right.
-    sums_right : uint8 array, shape (n_nodes,)
-        1 if the right child is to be summed, else the left one.
-    scales, square_scale, count_bits, signs, source, relabel
-        As for `build_histogram`.
-    scratch : int32 array, shape (n,)
-        Working space.
-    out_rows : int32 array, shape (n,)
-        Row numbers; those of a node stand together, and afterwards those that go left in front of those that
-        go right. The order within a child is kept, so that memory is read forwards.
-    out_middles : int64 array, shape (n_nodes,)
-        First place of the right child.
     out_histograms : int64 array, shape (n_nodes, n_features * 256 * n_channels)
         Added to.
     """
     fetched = np.empty(((n_features + 7) >> 3, _TILE), dtype=np.uint64)
     quanta = np.zeros((out_histograms.shape[1] // (n_features << 10), LANES * _TILE), dtype=np.int64)
-    flat = words.reshape(words.size)
     for node in range(starts.size):
-        column, side = INDEX(columns[node]), goes_right[node]
-        left, n_right = INDEX(starts[node]), INDEX(0)
         for low in range(starts[node], stops[node], _TILE):
-            first_left, first_right = left, n_right
-            for i in range(low, min(low + _TILE, stops[node])):
-                row = out_rows[INDEX(i)]
-                # Rows lie scattered: asked for well ahead, many of them are on their way at once.
-                if i + _AHEAD < stops[node]:
-                    later = INDEX(out_rows[INDEX(i + _AHEAD)]) * INDEX(words.shape[1])
-                    prefetch(flat, later)
-                    if words.shape[1] > _SHORT:
-                        prefetch(flat, later + INDEX(words.shape[1] - 1))
-                right = INDEX(side[INDEX(codes[INDEX(row), column])])
-                # Both places are written and one counter moves: no branch to mispredict.
-                out_rows[left] = row
-                scratch[n_right] = row
-                n_right += right
-                left += INDEX(1) - right
-            part, first, last = (scratch, first_right, n_right) if sums_right[node] else (out_rows, first_left, left)
             _add_rows(
                 codes,
                 words,
                 values,
                 n_features,
-                part,
-                np.int64(first),
-                np.int64(last),
+                rows,
+                low,
+                min(low + _TILE, stops[node]),
                 scales,
                 square_scale,
                 count_bits,
@@ -272,28 +188,3 @@ def divide_nodes(
                 quanta,
                 out_histograms[node],
             )
-        for i in range(n_right):
-            out_rows[left + INDEX(i)] = scratch[INDEX(i)]
-        out_middles[node] = left
-
-
-@kernel
-def build_root_histogram(codes, values, n_features, scale, out_histogram):
-    """Add the only residual of all events; at the root the nominal sums never change.
-
-    Parameters
-    ----------
-    codes, values : uint8 and float64 array, shapes (n, 8 m) and (n, m)
-        Two views of the records, see `build_histogram`.
-    n_features : int
-        Number of features.
-    scale : float
-        Power of two that turns the residuals into integers.
-    out_histogram : int64 array, shape (n_features * 256,)
-        Added to.
-    """
-    residual = INDEX(((n_features + 7) >> 3) + 1)
-    for row in range(values.shape[0]):
-        quantum = _quantise(values[INDEX(row), residual], scale)
-        for f in range(n_features):
-            out_histogram[INDEX(f << 8) + INDEX(codes[INDEX(row), INDEX(f)])] += quantum

@@ -1,22 +1,104 @@
-"""Values in order, for quantiles: a radix sort, several times as fast as sorting by comparison."""
+"""Quantiles of a column: values are counted in buckets, and only those near a quantile are sorted.
+
+Values are compared as keys: integers that are ordered as the values; both zeros have the same key, and NaN has
+the largest of all.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bit.kernels._jit import kernel
+from bit.kernels._jit import inlined, kernel
 from bit.kernels.dtypes import INDEX
 
 _DIGIT = 11  # bits; three digits make up a key
 _N_DIGITS = 1 << _DIGIT
 _LOW = np.uint32(_N_DIGITS - 1)
 _SIGN = np.uint32(0x80000000)
+_INFINITY = np.uint32(0x7F800000)
 _LAST = np.uint32(0xFFFFFFFF)
+
+
+@inlined
+def _key_of(bits):
+    size = bits & ~_SIGN
+    key = ~bits if bits & _SIGN else bits | _SIGN
+    key = _SIGN if size == 0 else key
+    return _LAST if size > _INFINITY else key
+
+
+@kernel
+def key_range(values):
+    """Range of the keys without NaN.
+
+    Parameters
+    ----------
+    values : uint32 array, shape (n,)
+        The bits of float32 values.
+
+    Returns
+    -------
+    tuple of int
+        Smallest and largest key, and the number of values that are not NaN.
+    """
+    lowest, highest, n_valid = _LAST, np.uint32(0), 0
+    for i in range(values.size):
+        key = _key_of(values[INDEX(i)])
+        if key != _LAST:
+            lowest, highest = min(lowest, key), max(highest, key)
+            n_valid += 1
+    return lowest, highest, n_valid
+
+
+@kernel
+def fill_buckets(values, quanta, lowest, shift, out_counts, out_weights):
+    """Count and sum in buckets, without NaN.
+
+    Parameters
+    ----------
+    values : uint32 array, shape (n,)
+        The bits of float32 values.
+    quanta : int64 array, shape (n,) or (0,)
+        Weights of the values; 1 each if empty.
+    lowest : uint32
+        Smallest key.
+    shift : uint32
+        A key belongs to bucket ``(key - lowest) >> shift``.
+    out_counts, out_weights : int64 arrays, shape (n_buckets,)
+        Added to: number of values and sum of their weights.
+    """
+    for i in range(values.size):
+        key = _key_of(values[INDEX(i)])
+        if key != _LAST:
+            bucket = INDEX((key - lowest) >> shift)
+            out_counts[bucket] += 1
+            out_weights[bucket] += quanta[INDEX(i)] if quanta.size else 1
+
+
+@kernel
+def select_buckets(values, lowest, shift, chosen, out_rows):
+    """Find the values in some of the buckets.
+
+    Parameters
+    ----------
+    values, lowest, shift
+        As for `fill_buckets`.
+    chosen : uint8 array, shape (n_buckets,)
+        1 for the buckets in question.
+    out_rows : int32 array, at least as long as there are such values
+        Their numbers.
+    """
+    n_found = 0
+    for i in range(values.size):
+        key = _key_of(values[INDEX(i)])
+        if key != _LAST and chosen[INDEX((key - lowest) >> shift)]:
+            out_rows[INDEX(n_found)] = i
+            n_found += 1
 
 
 @kernel
 def sort_values(values, scratch_keys, scratch_order, out_keys, out_order):
-    """Sort values, the NaN last.
+    """Sort values, the NaN last: a radix sort, several times as fast as sorting by comparison.
 
     Parameters
     ----------
@@ -25,22 +107,14 @@ def sort_values(values, scratch_keys, scratch_order, out_keys, out_order):
     scratch_keys, scratch_order : uint32 and int32 array, shape (n,)
         Working space.
     out_keys : uint32 array, shape (n,)
-        Keys in increasing order: integers that are ordered as the values; both zeros have the same key, and
-        NaN has the largest of all.
+        Keys in increasing order.
     out_order : int32 array, shape (n,)
         Numbers of the values in that order.
     """
     n = values.size
     count = np.zeros((3, _N_DIGITS), dtype=np.int64)
     for i in range(n):
-        bits = values[i]
-        size = bits & ~_SIGN
-        if size > np.uint32(0x7F800000):
-            key = _LAST
-        elif size == 0:
-            key = _SIGN
-        else:
-            key = ~bits if bits & _SIGN else bits | _SIGN
+        key = _key_of(values[i])
         scratch_keys[i] = key
         scratch_order[i] = i
         count[0, INDEX(key & _LOW)] += 1
@@ -68,41 +142,20 @@ def sort_values(values, scratch_keys, scratch_order, out_keys, out_order):
 
 
 @kernel
-def sum_sorted(keys, order, quanta):
-    """Number of values, number of places where the next value is larger, and sum of the weights, without NaN.
-
-    Parameters
-    ----------
-    keys, order : uint32 and int32 array, shape (n,)
-        From `sort_values`.
-    quanta : int64 array, shape (n,) or (0,)
-        Weights of the values; 1 each if empty.
-
-    Returns
-    -------
-    tuple of int
-        The three numbers.
-    """
-    n_steps, total = 0, 0
-    for i in range(keys.size):
-        if keys[i] == _LAST:
-            return i, n_steps, total
-        if i > 0 and keys[i] != keys[i - 1]:
-            n_steps += 1
-        total += quanta[INDEX(order[i])] if quanta.size else 1
-    return keys.size, n_steps, total
-
-
-@kernel
-def pick_steps(keys, order, quanta, n_valid, targets, out_steps):
+def pick_steps(keys, order, quanta, lowest, shift, before, targets, out_steps):
     """Find, for increasing targets, the first place where the value grows and at least so much weight lies below.
 
     Parameters
     ----------
-    keys, order, quanta
-        As for `sum_sorted`.
-    n_valid : int
-        Number of values that are not NaN.
+    keys, order : uint32 and int32 array, shape (n,)
+        From `sort_values`, without NaN, of all values in some of the buckets: those in which the targets lie and
+        the next occupied ones.
+    quanta : int64 array, shape (n,) or (0,)
+        Weights of the values; 1 each if empty.
+    lowest, shift
+        As for `fill_buckets`.
+    before : int64 array, shape (n_buckets,)
+        Weight in the buckets before each.
     targets : int64 array, shape (n_targets,)
         Increasing sums of weights.
     out_steps : int64 array, shape (n_targets,)
@@ -113,8 +166,12 @@ def pick_steps(keys, order, quanta, n_valid, targets, out_steps):
     int
         How many there are.
     """
-    n_found, target, below = 0, 0, 0
-    for i in range(n_valid):
+    n_found, target = 0, 0
+    below, last = np.int64(0), np.int64(-1)
+    for i in range(keys.size):
+        bucket = np.int64((keys[i] - lowest) >> shift)
+        if bucket != last:
+            below, last = before[bucket], bucket
         if i > 0 and keys[i] != keys[i - 1] and below >= targets[target]:
             out_steps[n_found] = i
             n_found += 1

@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray
 from bit.kernels.binning import encode_features
-from bit.kernels.dtypes import FEATURE, N_CODES
-from bit.kernels.sorting import pick_steps, sort_values, sum_sorted
+from bit.kernels.dtypes import FEATURE, N_CODES, ROW
+from bit.kernels.sorting import fill_buckets, key_range, pick_steps, select_buckets, sort_values
 from bit.trees.exact import exact_sum, quantisation_scale
 from bit.trees.mirror import Mirror
 from bit.trees.threads import Threads
 
 BIN_WEIGHTS = ("mixed", "count", "nominal", "loss")
 MAX_BINS = 255  # codes 0 to 254; code 255 is NaN
+_BUCKET_BITS = 16  # so many buckets stay in the second cache
 _BLOCK = 8192  # rows cast at a time: a block of features and its codes stay in the cache
 
 
@@ -92,7 +93,10 @@ class Binner:
 
 
 def encode(
-    features: npt.NDArray[np.floating], table: npt.NDArray[np.float32], out_codes: npt.NDArray[np.uint8]
+    features: npt.NDArray[np.floating],
+    table: npt.NDArray[np.float32],
+    out_codes: npt.NDArray[np.uint8],
+    out_columns: npt.NDArray[np.uint8],
 ) -> None:
     """Codes of events: the number of thresholds at or below each value, 255 for NaN.
 
@@ -104,10 +108,14 @@ def encode(
         Thresholds, see `Binner.table`.
     out_codes : ndarray of uint8, shape (n, at least n_features)
         ``x < edges[f][b]`` if and only if ``code <= b``.
+    out_columns : ndarray of uint8, shape (n_features, n)
+        The same, those of one feature side by side.
     """
     for low in range(0, len(features), _BLOCK):
         rows = slice(low, low + _BLOCK)
-        encode_features(np.array(features[rows], dtype=FEATURE, order="C"), table, out_codes[rows])
+        encode_features(
+            np.array(features[rows], dtype=FEATURE, order="C"), table, out_codes[rows], out_columns[:, rows]
+        )
 
 
 def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str, threads: Threads) -> FloatArray | None:
@@ -172,22 +180,38 @@ def _symmetric_edges(
 
 
 def _edges_of(values: npt.NDArray[np.float32], max_bins: int, quanta: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    keys, scratch_keys = np.empty((2, len(values)), dtype=np.uint32)
-    order, scratch_order = np.empty((2, len(values)), dtype=np.int32)
-    sort_values(values.view(np.uint32), scratch_keys, scratch_order, keys, order)
-    n_valid, n_steps, total = sum_sorted(keys, order, quanta)
+    bits = values.view(np.uint32)
+    lowest, highest, n_valid = key_range(bits)
     if n_valid == 0:
         return np.empty(0, dtype=FEATURE)
+    shift = max(0, int(highest - lowest).bit_length() - _BUCKET_BITS)
+    buckets = (np.uint32(lowest), np.uint32(shift))
+    counts, weights = np.zeros((2, (int(highest - lowest) >> shift) + 1), dtype=np.int64)
+    fill_buckets(bits, quanta, *buckets, counts, weights)
+    before = np.cumsum(weights) - weights
+    total = int(before[-1] + weights[-1])
+    # Rounded up in Python integers, since 62-bit sums times bin numbers leave 64 bits.
+    targets = np.array([-(-step * total // max_bins) for step in range(1, max_bins)])
+    occupied = np.flatnonzero(counts)
+    chosen = np.ones(len(counts), dtype=np.uint8)
+    if len(occupied) > max_bins:
+        # There are more values than bins: only those in the buckets of the targets, and the next ones, matter.
+        place = np.searchsorted((before + weights)[occupied], targets)
+        chosen[:] = 0
+        chosen[occupied[np.minimum([place, place + 1], len(occupied) - 1)]] = 1
+    rows = np.empty(int(counts[chosen > 0].sum()), dtype=ROW)
+    select_buckets(bits, *buckets, chosen, rows)
+    values, quanta = values[rows], quanta[rows] if len(quanta) else quanta
+    keys, scratch_keys = np.empty((2, len(rows)), dtype=np.uint32)
+    order, scratch_order = np.empty((2, len(rows)), dtype=ROW)
+    sort_values(values.view(np.uint32), scratch_keys, scratch_order, keys, order)
+    steps = 1 + np.flatnonzero(keys[1:] != keys[:-1])
     # Thresholds may stand below every value but the lowest.
-    if n_steps < max_bins:
-        steps = 1 + np.flatnonzero(keys[1:n_valid] != keys[: n_valid - 1])
-    else:
-        # Rounded up in Python integers, since 62-bit sums times bin numbers leave 64 bits.
-        targets = np.array([-(-step * total // max_bins) for step in range(1, max_bins)])
+    if len(occupied) > max_bins or len(steps) >= max_bins:
         steps = np.empty(len(targets), dtype=np.int64)
-        steps = steps[: pick_steps(keys, order, quanta, n_valid, targets, steps)]
+        steps = steps[: pick_steps(keys, order, quanta, *buckets, before, targets, steps)]
     edges = _between(values[order[steps - 1]], values[order[steps]])
-    return edges if n_valid == len(values) else _with_room_for_nan(edges, values, max_bins)
+    return edges if n_valid == len(bits) else _with_room_for_nan(edges, bits.view(FEATURE), max_bins)
 
 
 def _with_room_for_nan(

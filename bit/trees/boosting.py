@@ -33,7 +33,7 @@ from bit.trees.grower import GrowthRules, Tree, grow_tree
 from bit.trees.mirror import Mirror
 from bit.trees.shards import Shards
 from bit.trees.threads import Threads
-from bit.trees.walk import IntArray
+from bit.trees.walk import IntArray, Walk
 
 _PILOT_LEAVES = 64
 # A term whose residual is below this fraction of its weights is w_0 times a constant: the base has it exactly.
@@ -294,10 +294,9 @@ class _Booster:
         self.start(shards, rough)
         rules = replace(self.rules, max_depth=None, max_leaf_nodes=_PILOT_LEAVES, min_gain=0.0, l2=0.0)
         tree = self._grow(rules, self.n_edges)
-        leaves = self._sum_leaves(tree)
+        leaves = shards.sum_residuals(tree.walk())
         leaves = leaves[leaves[:, 2] > 0]
-        first = 3 + len(shards.columns)
-        information = (leaves[:, first : first + n] ** 2 / leaves[:, 2:3]).sum(axis=0)
+        information = (leaves[:, 3 : 3 + n] ** 2 / leaves[:, 2:3]).sum(axis=0)
         nominal = leaves[:, 2].sum()
         # Of a term without any dependence on x, fluctuations leave so much: sum u^2 / S_0 per leaf. A smaller
         # spread means that the pilot missed the term, as an odd one that cancels between events and their
@@ -358,23 +357,27 @@ class _Booster:
         tree = self._grow(self.rules, n_edges, chosen)
         walk = tree.walk()
         if self.n_directions:
-            value = _leaf_values(self._sum_leaves(tree), self.n_outputs, self.rules.l2)
+            residuals = self.shards.sum_residuals(walk)[:, 2:]
+            _fill_inner_nodes(tree, residuals)
+            tree.gain = _gains(tree, residuals, self.rules.l2)
         else:
-            value = tree.leaf_values(self.rules.l2)
-        value *= self.plan.learning_rate
+            residuals = tree.node_sums()
+        value = _leaf_values(tree, residuals, self.rules.l2) * self.plan.learning_rate
         padded = np.pad(value, ((0, 0), (0, len(self.watched_columns))))
-        sums, change = self.shards.update(walk, padded, for_root=self.plan.subsample == 1.0)
+        if chosen is None and self.events.mirror is None:
+            # Over the leaves: S_0 v^2 - 2 U v.
+            change = float((residuals[:, :1] * value**2 - 2 * residuals[:, 1:] * value).sum())
+            self.shards.update(walk, padded, for_root=True)
+        else:
+            change = self.shards.update_with_loss(walk, padded)
         validation_change = None
         if self.watched is not None:
-            validation_change = self.watched.update(walk, padded)[1] * self.watched_scale
+            validation_change = self.watched.update_with_loss(walk, padded) * self.watched_scale
         # The tree comes last: an interrupt before it leaves a loss too many, which is cut off at the end.
         self.train_loss.append(self.train_loss[-1] + change)
         if validation_change is not None:
             self.validation_loss.append(self.validation_loss[-1] + validation_change)
-        sums = _with_inner_nodes(tree, sums)
-        if self.n_directions:
-            tree.gain = _gains(tree, sums, self.n_outputs, self.rules.l2)
-        self.trees.append(_FinishedTree(tree, value @ self.metric.inverse, sums))
+        self.trees.append(_FinishedTree(tree, walk, value @ self.metric.inverse))
 
     def _combine(self) -> None:
         """Draw the combinations of the residuals in which the next tree's splits are searched."""
@@ -394,18 +397,16 @@ class _Booster:
             self._combine()
         return grow_tree(self.shards, n_edges, rules, self.n_directions or self.n_outputs, chosen)
 
-    def _sum_leaves(self, tree: Tree) -> FloatArray:
-        """Sums of weights and residuals by leaf, of all events."""
-        return self.shards.update(tree.walk(), np.zeros((len(tree.feature), len(self.shards.columns))))[0]
-
     def result(self, interrupted: bool) -> BoostingResult:
         n_trees = len(self.trees)
         if self.plan.patience is not None and self.validation_loss:
             n_trees = int(np.argmin(self.validation_loss[: n_trees + 1]))
+        kept = self.trees[:n_trees]
+        # The trees were grown on residuals; what their nodes hold of the weights themselves is summed at the end.
+        sums = self.shards.sum_weights([finished.walk for finished in kept])[:, : 3 + self.n_outputs]
+        n_views = self.shards.n_rows // self.shards.n_events
         return BoostingResult(
-            group=_group(
-                self.trees, self.n_outputs, self.events.binner, self.shards.n_rows // self.shards.n_events
-            ).first(n_trees),
+            group=_group(kept, sums, self.events.binner, n_views),
             base=self.base,
             train_loss=np.array(self.train_loss[: len(self.trees) + 1]),
             validation_loss=np.array(self.validation_loss[: len(self.trees) + 1]),
@@ -416,21 +417,24 @@ class _Booster:
 @dataclass(frozen=True, eq=False)
 class _FinishedTree:
     tree: Tree
+    walk: Walk
     value: FloatArray
-    sums: FloatArray
 
 
-def _leaf_values(sums: FloatArray, n_outputs: int, l2: float) -> FloatArray:
-    """U / (S_0 + l2) of the leaves, 0 elsewhere."""
-    values: FloatArray = np.zeros((len(sums), n_outputs))
-    filled = sums[:, 2] > 0
-    values[filled] = sums[filled, 3 + n_outputs :] / (sums[filled, 2:3] + l2)
+def _leaf_values(tree: Tree, sums: FloatArray, l2: float) -> FloatArray:
+    """U / (S_0 + l2) of the leaves, 0 elsewhere, from S_0 and U of the nodes.
+
+    A leaf without nominal weight (possible for the root only) has 0.
+    """
+    values: FloatArray = np.zeros_like(sums[:, 1:])
+    filled = (np.array(tree.feature) < 0) & (sums[:, 0] > 0)
+    values[filled] = sums[filled, 1:] / (sums[filled, :1] + l2)
     return values
 
 
-def _gains(tree: Tree, sums: FloatArray, n_outputs: int, l2: float) -> list[float]:
-    """Information gained by each split in all residuals, from the sums of all nodes."""
-    information = (sums[:, -n_outputs:] ** 2).sum(axis=1) / (sums[:, 2] + l2)
+def _gains(tree: Tree, sums: FloatArray, l2: float) -> list[float]:
+    """Information gained by each split in all residuals, from S_0 and U of all nodes."""
+    information = (sums[:, 1:] ** 2).sum(axis=1) / (sums[:, 0] + l2)
     return [
         float(information[left] + information[right] - information[node]) if left >= 0 else 0.0
         for node, (left, right) in enumerate(zip(tree.left, tree.right, strict=True))
@@ -457,27 +461,27 @@ def _of_some_features(n_edges: IntArray, fraction: float, rng: np.random.Generat
     return kept
 
 
-def _with_inner_nodes(tree: Tree, sums: FloatArray) -> FloatArray:
-    """Fill the sums of inner nodes from their children."""
+def _fill_inner_nodes(tree: Tree, sums: FloatArray) -> None:
+    """Set the sums of inner nodes from their children."""
     for node in reversed(range(len(sums))):
         if tree.feature[node] >= 0:
             sums[node] = sums[tree.left[node]] + sums[tree.right[node]]
-    return sums
 
 
-def _group(trees: Sequence[_FinishedTree], n_outputs: int, binner: Binner, n_views: int) -> TreeGroup:
-    """Trees as flat arrays; an event and its image share the weight of the event."""
-    offset = np.concatenate([[0], np.cumsum([len(finished.sums) for finished in trees])]).astype(np.int64)
+def _group(trees: Sequence[_FinishedTree], sums: FloatArray, binner: Binner, n_views: int) -> TreeGroup:
+    """Trees and the sums of their leaves as flat arrays; an event and its image share the weight of the event."""
+    n_outputs = sums.shape[1] - 3
+    offset = np.cumsum([0, *(len(finished.value) for finished in trees)]).astype(np.int64)
     features = [np.array(finished.tree.feature, dtype=np.int32) for finished in trees]
     thresholds, lefts, rights = [], [], []
-    for finished, first in zip(trees, offset[:-1], strict=True):
+    for finished, first, last in zip(trees, offset[:-1], offset[1:], strict=True):
         tree = finished.tree
+        _fill_inner_nodes(tree, sums[first:last])
         thresholds += [
             binner.edges[f][b] if f >= 0 else FEATURE(0) for f, b in zip(tree.feature, tree.bins, strict=True)
         ]
         lefts += [first + child if child >= 0 else -1 for child in tree.left]
         rights += [first + child if child >= 0 else -1 for child in tree.right]
-    sums = np.concatenate([finished.sums for finished in trees]) if trees else np.empty((0, 3 + 2 * n_outputs))
     return TreeGroup(
         outputs=np.arange(n_outputs),
         feature=np.concatenate(features) if trees else np.empty(0, dtype=np.int32),
@@ -487,7 +491,7 @@ def _group(trees: Sequence[_FinishedTree], n_outputs: int, binner: Binner, n_vie
         value=np.concatenate([finished.value for finished in trees]) if trees else np.empty((0, n_outputs)),
         tree_offset=offset,
         count=np.rint(sums[:, 0]).astype(np.int64),
-        sum_w=np.ascontiguousarray(sums[:, 2 : 3 + n_outputs]) / n_views,
+        sum_w=np.ascontiguousarray(sums[:, 2:]) / n_views,
         sum_w0_squared=np.ascontiguousarray(sums[:, 1]) / n_views**2,
         gain=np.array([gain for finished in trees for gain in finished.tree.gain]) / n_views,
     )

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from bit.basis import FloatArray
+from bit.kernels.sums import bounds_of, sum_quanta
 
 _MAX_EXPONENT = 1000  # beyond it the scale itself would leave the range of float64
 
@@ -52,6 +51,6 @@ def exact_sum(values: FloatArray) -> float:
     float
         The sum, the same for any order of the values.
     """
-    largest = max(float(values.max()), -float(values.min()))
-    scale = quantisation_scale(largest, len(values))
-    return int(np.rint(values * scale).astype(np.int64).sum()) / scale
+    lowest, highest = bounds_of(values)
+    scale = quantisation_scale(max(highest, -lowest), len(values))
+    return int(sum_quanta(values, scale)) / scale

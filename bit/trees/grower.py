@@ -15,7 +15,7 @@ from bit.kernels.splitting import find_splits
 from bit.trees.shards import Quanta, Shards, Split
 from bit.trees.walk import IntArray, Walk, walk_of
 
-_FEW = 2
+_FEW = 1000  # sums of a bin in all nodes and features: scanned sooner than another thread wakes up
 
 
 @dataclass(frozen=True)
@@ -103,24 +103,18 @@ class Tree:
         """
         return walk_of(*(np.array(column) for column in (self.feature, self.bins, self.left, self.right)))
 
-    def leaf_values(self, l2: float) -> FloatArray:
-        """Rotated values U / (S_0 + l2) of the leaves, 0 elsewhere.
-
-        Parameters
-        ----------
-        l2 : float
-            Shrinkage, in units of the nominal weight.
+    def node_sums(self) -> FloatArray:
+        """Nominal weight and residuals of the nodes.
 
         Returns
         -------
-        ndarray of float64, shape (n_nodes, n_outputs)
-            Values, without learning rate. A leaf without nominal weight (possible for the root only) has 0.
+        ndarray of float64, shape (n_nodes, 1 + n_outputs)
+            S_0 and U.
         """
-        values = np.zeros((len(self.feature), self.quanta.n_outputs))
-        for node, sums in enumerate(self.sums):
-            if self.feature[node] < 0 and sums[0] > 0:
-                values[node] = self.quanta.outputs(sums) / (self.quanta.nominal(sums) + l2)
-        return values
+        first, n_outputs = self.quanta.first, self.quanta.n_outputs
+        sums = np.array(self.sums)[:, [0, *range(first, first + n_outputs)]]
+        quotient: FloatArray = sums / self.quanta.scales[: 1 + n_outputs]
+        return quotient
 
 
 @dataclass
@@ -155,8 +149,8 @@ class _Grower:
     def with_splits(self, candidates: list[_Candidate], histograms: npt.NDArray[np.int64]) -> list[_Candidate]:
         """Find the best splits and return the candidates that have one; their histograms are the rows."""
         n_features = len(self.n_edges)
-        # One or two nodes are scanned sooner than another thread wakes up.
-        ranges = [(0, n_features)] if len(candidates) <= _FEW else self.shards.threads.ranges(n_features)
+        few = len(candidates) * n_features * self.quanta.n_channels <= _FEW
+        ranges = [(0, n_features)] if few else self.shards.threads.ranges(n_features)
         gains = np.zeros((len(ranges), len(candidates)))
         splits = np.full((len(ranges), len(candidates), 2), -1, dtype=np.int64)
         left = np.zeros((len(ranges), len(candidates), self.quanta.n_channels), dtype=np.int64)

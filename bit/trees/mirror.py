@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bit.basis import FloatArray, Term
 from bit.kernels.dtypes import CODE, N_CODES, NAN_CODE
 from bit.parity import CPParity
-from bit.trees.walk import IntArray
+from bit.trees.walk import IntArray, Walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,31 @@ class Mirror:
             With the signs of these.
         """
         return Mirror(self.source, self.flipped, self.signs[np.asarray(outputs)])
+
+    def walk_of_images(self, walk: Walk, n_edges: IntArray) -> Walk:
+        """Return a tree in terms of the codes of the events whose images pass through it.
+
+        Parameters
+        ----------
+        walk : Walk
+            The tree.
+        n_edges : ndarray of int64, shape (n_features,)
+            Number of thresholds of each feature.
+
+        Returns
+        -------
+        Walk
+            The same tree, for events.
+        """
+        # The image has the code n_edges - code: it is above a bin if the event is below n_edges - bin, or NaN.
+        turned = self.flipped[walk.feature] & (walk.above < NAN_CODE)
+        return Walk(
+            feature=self.source[walk.feature].astype(np.uint32),
+            above=np.where(turned, NAN_CODE - 1, walk.above).astype(CODE),
+            below=np.where(turned, n_edges[walk.feature] - walk.above, 0).astype(CODE),
+            children=walk.children,
+            depth=walk.depth,
+        )
 
     def relabel(self, n_edges: IntArray) -> npt.NDArray[np.uint8]:
         """Codes of the images, for thresholds that are symmetric.

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
+from bit.kernels._jit import LANES
 from bit.kernels.dtypes import CODE, N_CODES, ROW, SUM
-from bit.kernels.histogram import build_histogram, build_root_histogram, divide_nodes
+from bit.kernels.histogram import build_histograms
+from bit.kernels.partition import divide_rows
+from bit.kernels.residuals import build_root_histogram, sum_by_leaf, update_residuals, update_residuals_of_pairs
 from bit.kernels.rotation import combine_residuals, rotate_weights
-from bit.kernels.traversal import update_residuals, update_residuals_of_pairs
+from bit.kernels.sums import bounds_of, sum_quanta
 from bit.trees.binner import Binner, encode
 from bit.trees.exact import exact_sum, quantisation_scale
 from bit.trees.mirror import Mirror
@@ -26,6 +29,7 @@ from bit.trees.walk import IntArray, Walk
 
 _CACHE_LINE = 64  # bytes
 _ALL_CODES = np.arange(N_CODES)[np.newaxis]
+_ALL_ROWS = np.empty(0, dtype=ROW)  # as the kernels take it
 
 
 @dataclass(frozen=True)
@@ -62,37 +66,6 @@ class Quanta:
     def n_channels(self) -> int:
         """Channels of a bin, a multiple of 4."""
         return -(-(self.first + len(self.scales) - 1) // 4) * 4
-
-    def nominal(self, sums: IntArray) -> float:
-        """Nominal weight of a set of sums.
-
-        Parameters
-        ----------
-        sums : ndarray of int64, shape (n_channels,)
-            Sums.
-
-        Returns
-        -------
-        float
-            S_0.
-        """
-        return float(sums[0] / self.scales[0])
-
-    def outputs(self, sums: IntArray) -> FloatArray:
-        """Rotated residuals of a set of sums.
-
-        Parameters
-        ----------
-        sums : ndarray of int64, shape (n_channels,)
-            Sums.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_outputs,)
-            U_k.
-        """
-        outputs: FloatArray = sums[self.first : self.first + self.n_outputs] / self.scales[1 : 1 + self.n_outputs]
-        return outputs
 
     def count(self, sums: IntArray) -> int:
         """Events behind a set of sums.
@@ -140,14 +113,19 @@ class _View:
         self.rows = np.empty(n, dtype=ROW)
         self.scratch = np.empty(n, dtype=ROW)
         self.bounds: dict[int, tuple[int, int]] = {}
+        self.whole = False
         self.source = np.arange(len(n_edges)) if mirror is None else mirror.source
         self.relabel = np.empty(0, dtype=CODE) if mirror is None else mirror.relabel(n_edges)
 
     def plant(self, chosen: npt.NDArray[np.bool_] | None) -> None:
         """Put all rows, or the chosen ones, into node 0."""
-        picked = np.arange(len(self.rows), dtype=ROW) if chosen is None else np.flatnonzero(chosen)
-        self.rows[: len(picked)] = picked
-        self.bounds = {0: (0, len(picked))}
+        # All rows need not be written down: the first division does it.
+        self.whole, n_rows = chosen is None, len(self.rows)
+        if chosen is not None:
+            picked = np.flatnonzero(chosen)
+            n_rows = len(picked)
+            self.rows[:n_rows] = picked
+        self.bounds = {0: (0, n_rows)}
 
     def sides(self, splits: Sequence[Split]) -> tuple[IntArray, npt.NDArray[np.uint8]]:
         """Columns that decide, and which codes go right."""
@@ -156,22 +134,37 @@ class _View:
         labels = self.relabel.reshape(-1, N_CODES)[features] if len(self.relabel) else _ALL_CODES
         return self.source[features], (labels > bins[:, np.newaxis]).view(CODE)
 
-    def divide(self, splits: Sequence[Split], middles: IntArray) -> None:
+    def bounds_of(self, nodes: Sequence[int]) -> tuple[IntArray, IntArray]:
+        """Bounds of nodes in `rows`."""
+        low, high = np.array([self.bounds[node] for node in nodes], dtype=np.int64).reshape(-1, 2).T.copy()
+        return low, high
+
+    def divide(
+        self, columns: npt.NDArray[np.uint8], splits: Sequence[Split], sides: tuple[IntArray, npt.NDArray[np.uint8]]
+    ) -> None:
         """Replace nodes by their children."""
+        low, high = self.bounds_of([split.node for split in splits])
+        middles = np.empty(len(splits), dtype=np.int64)
+        divide_rows(columns, low, high, *sides, self.whole, self.scratch, self.rows, middles)
+        self.whole = False
         for split, middle in zip(splits, middles.tolist(), strict=True):
-            low, high = self.bounds.pop(split.node)
-            self.bounds[split.left], self.bounds[split.right] = (low, middle), (middle, high)
+            first, last = self.bounds.pop(split.node)
+            self.bounds[split.left], self.bounds[split.right] = (first, middle), (middle, last)
 
 
-def _aligned_empty(n: int, m: int) -> FloatArray:
-    """Empty matrix that begins at a cache line: then short records do not straddle two."""
-    flat = np.empty(n * m + _CACHE_LINE // 8)
+def _aligned_zeros(n: int, m: int) -> FloatArray:
+    """Matrix that begins at a cache line: then short records, and four sums side by side, do not straddle two."""
+    flat = np.zeros(n * m + _CACHE_LINE // 8)
     skipped = (-flat.ctypes.data % _CACHE_LINE) // 8
     return flat[skipped : skipped + n * m].reshape(n, m)
 
 
 class _Shard:
-    """Events of one thread: records of codes, nominal weight and residuals, so that a row is one piece of memory."""
+    """Events of one thread.
+
+    Records of codes, nominal weight and residuals make a row one piece of memory, to be added to histograms; the
+    codes stand a second time feature by feature, to pass many events through a split.
+    """
 
     def __init__(
         self, weights: FloatArray, n_features: int, n_residuals: int, n_directions: int, views: list[_View]
@@ -179,77 +172,65 @@ class _Shard:
         self.n_features = n_features
         self.weights = weights
         self.first = -(-n_features // 8) + 1
-        self.records = _aligned_empty(len(weights), self.first + (n_directions or n_residuals))
-        self.records[:, self.first - 1] = weights[:, 0]
+        self.records = _aligned_zeros(len(weights), self.first + (n_directions or n_residuals))
+        self.nominal = self.records[:, self.first - 1]
+        self.nominal[:] = weights[:, 0]
         self.codes = self.records.view(CODE)
         self.words = self.records.view(np.uint64)
+        self.columns = np.empty((n_features, len(weights)), dtype=CODE)
         # Of many residuals the records hold combinations only; they themselves then stand apart.
         self.residual = np.empty((len(weights), n_residuals)) if n_directions else self.records
         self.first_residual = 0 if n_directions else self.first
         self.views = views
         self._buffer = np.empty((0, 0), dtype=SUM)
 
-    def histogram(self, quanta: Quanta, signs: Sequence[FloatArray]) -> npt.NDArray[np.int64]:
-        """Histogram of node 0."""
-        out = np.zeros(self.n_features * N_CODES * quanta.n_channels, dtype=SUM)
+    def add_nodes(
+        self,
+        nodes: Sequence[int],
+        quanta: Quanta,
+        signs: Sequence[FloatArray],
+        out_histograms: npt.NDArray[np.int64],
+    ) -> None:
+        """Add the events of nodes to their histograms."""
         for view, sign in zip(self.views, signs, strict=True):
-            build_histogram(
+            build_histograms(
                 self.codes,
                 self.words,
                 self.records,
                 self.n_features,
-                view.rows,
-                view.bounds[0][1],
+                _ALL_ROWS if view.whole else view.rows,
+                *view.bounds_of(nodes),
                 quanta.scales,
                 quanta.square_scale,
                 quanta.count_bits,
                 sign,
                 view.source,
                 view.relabel,
-                out,
+                out_histograms,
             )
-        return out
+
+    def root_histogram(self, quanta: Quanta, signs: Sequence[FloatArray]) -> npt.NDArray[np.int64]:
+        """Histogram of node 0."""
+        out = _aligned_zeros(1, self.n_features * N_CODES * quanta.n_channels).view(SUM)
+        self.add_nodes([0], quanta, signs, out)
+        return out.ravel()
 
     def divide(
         self,
         splits: Sequence[Split],
         sides: Sequence[tuple[IntArray, npt.NDArray[np.uint8]]],
-        sums_right: npt.NDArray[np.uint8],
         quanta: Quanta,
         signs: Sequence[FloatArray],
     ) -> npt.NDArray[np.int64]:
         """Divide nodes and sum a child of each; the array is reused by the next call."""
         size = self.n_features * N_CODES * quanta.n_channels
         if self._buffer.shape[0] < len(splits) or self._buffer.shape[1] != size:
-            self._buffer = np.empty((len(splits), size), dtype=SUM)
+            self._buffer = _aligned_zeros(len(splits), size).view(SUM)
         out = self._buffer[: len(splits)]
         out.fill(0)
-        for view, (columns, goes_right), sign in zip(self.views, sides, signs, strict=True):
-            low, high, middles = np.empty((3, len(splits)), dtype=np.int64)
-            for i, split in enumerate(splits):
-                low[i], high[i] = view.bounds[split.node]
-            divide_nodes(
-                self.codes,
-                self.words,
-                self.records,
-                self.n_features,
-                low,
-                high,
-                columns,
-                goes_right,
-                sums_right,
-                quanta.scales,
-                quanta.square_scale,
-                quanta.count_bits,
-                sign,
-                view.source,
-                view.relabel,
-                view.scratch,
-                view.rows,
-                middles,
-                out,
-            )
-            view.divide(splits, middles)
+        for view, sides_of_view in zip(self.views, sides, strict=True):
+            view.divide(self.columns, splits, sides_of_view)
+        self.add_nodes([split.right if split.sums_right else split.left for split in splits], quanta, signs, out)
         return out
 
 
@@ -293,9 +274,6 @@ class Shards:
         mirror: Mirror | None = None,
         n_directions: int = 0,
     ) -> None:
-        if len(columns) == 1:
-            # Every tree reads this column of every event: side by side, not one from each cache line.
-            weights, columns = weights[:, [0, *columns]], np.arange(1, 2)
         weights = np.ascontiguousarray(weights)
         self.threads = threads
         self.columns = columns
@@ -309,25 +287,27 @@ class Shards:
             self._shards.append(_Shard(weights[low:high], self.n_features, len(columns), n_directions, views))
         table = binner.table
         threads.map(
-            lambda shard, bounds: encode(features[bounds[0] : bounds[1]], table, shard.codes),
+            lambda shard, bounds: encode(features[bounds[0] : bounds[1]], table, shard.codes, shard.columns),
             self._shards,
             self._ranges,
         )
+        # Four sums cost as much as one: for more residuals nothing would be saved.
+        self._keeps_root = len(columns) == 1 and mirror is None
+        self._n_edges = binner.n_edges
         self.largest = np.zeros(len(columns))
         self.n_directions = n_directions
         self._largest_combination = np.zeros(n_directions)
         self._signs = [np.ones(n_directions or len(columns))]
         if mirror is not None:
             self._signs.append(mirror.signs)
-        self.largest_weights = np.array([max(weights[:, k].max(), -weights[:, k].min()) for k in columns])
+        self.largest_weights = np.array(
+            threads.map(lambda k: max(np.abs(bounds_of(weights[:, k]))), columns.tolist()), dtype=np.float64
+        )
         self._root: npt.NDArray[np.int64] | None = None
         self._next_root: tuple[float, npt.NDArray[np.int64]] | None = None
-        lowest, highest = float(weights[:, 0].min()), float(weights[:, 0].max())
+        lowest, highest = bounds_of(weights[:, 0])
         self._largest_nominal = max(highest, -lowest)
         self._nominal_scale = quantisation_scale(self._largest_nominal, self.n_rows)
-        # Of the squared nominal weight, the nominal weight and the outputs, for sums by leaf.
-        sizes = [self._largest_nominal**2, self._largest_nominal, *self.largest_weights]
-        self._sum_scales = np.array([quantisation_scale(size, self.n_rows) for size in sizes])
         self._count_bits, self._square_scale, self._quantum = 0, 1.0, 0
         if lowest == highest:
             self._quantum = int(np.rint(highest * self._nominal_scale))
@@ -339,10 +319,8 @@ class Shards:
         # sum of ceil(w^2 scale) <= (sum w^2) scale + n must fit above the count: the sum, not n times the
         # largest, fixes the scale, so that heavy tails do not cost resolution.
         self._count_bits = self.n_rows.bit_length()
-        scale = self._sum_scales[0]
-        sums = self.threads.map(
-            lambda s: int(np.rint(s.weights[:, 0] ** 2 * scale).astype(np.int64).sum()), self._shards
-        )
+        scale = quantisation_scale(self._largest_nominal**2, self.n_rows)
+        sums = self.threads.map(lambda s: int(sum_quanta(s.nominal**2, scale)), self._shards)
         total = sum(sums) * (self.n_rows // self.n_events)
         room = (1 << (62 - self._count_bits)) - self.n_rows
         self._square_scale = float(2.0 ** np.floor(np.log2(room / (max(total, 1) / scale))))
@@ -417,12 +395,9 @@ class Shards:
         Quanta
             Integer scales of this tree.
         """
-
-        def plant(shard: _Shard, bounds: tuple[int, int]) -> None:
+        for shard, (low, high) in zip(self._shards, self._ranges, strict=True):
             for view in shard.views:
-                view.plant(None if chosen is None else chosen[bounds[0] : bounds[1]])
-
-        self.threads.map(plant, self._shards, self._ranges)
+                view.plant(None if chosen is None else chosen[low:high])
         largest = self._largest_combination if self.n_directions else self.largest
         scales = [self._nominal_scale, *(quantisation_scale(value, self.n_rows) for value in largest)]
         return Quanta(np.array(scales), self._square_scale, self._count_bits, self._quantum, n_outputs)
@@ -442,7 +417,7 @@ class Shards:
         """
         signs = self._signs
         total: npt.NDArray[np.int64] = np.sum(
-            self.threads.map(lambda s: s.histogram(quanta, signs), self._shards), axis=0
+            self.threads.map(lambda s: s.root_histogram(quanta, signs), self._shards), axis=0
         )
         return total
 
@@ -459,7 +434,7 @@ class Shards:
         ndarray of int64, shape (n_features * 256 * n_channels,)
             A fresh array.
         """
-        if len(self.columns) > 1 or self.mirror is not None:  # four sums cost as much as one: nothing would be saved
+        if not self._keeps_root:
             return self.whole_histogram(quanta)
         if self._root is None:
             self._root = self.whole_histogram(quanta)
@@ -467,7 +442,7 @@ class Shards:
         if self._next_root is None or self._next_root[0] != quanta.scales[1]:
             parts = [np.zeros(self.n_features * N_CODES, dtype=SUM) for _ in self._shards]
             self.threads.map(
-                lambda s, out: build_root_histogram(s.codes, s.records, s.n_features, quanta.scales[1], out),
+                lambda s, out: build_root_histogram(s.columns, s.records, s.first, quanta.scales[1], out),
                 self._shards,
                 parts,
             )
@@ -492,11 +467,10 @@ class Shards:
         """
         signs = self._signs
         sides = [view.sides(splits) for view in self._shards[0].views]
-        sums_right = np.array([split.sums_right for split in splits], dtype=CODE)
-        return self.threads.map(lambda s: s.divide(splits, sides, sums_right, quanta, signs), self._shards)
+        return self.threads.map(lambda s: s.divide(splits, sides, quanta, signs), self._shards)
 
-    def update(self, tree: Walk, value: FloatArray, *, for_root: bool = False) -> tuple[FloatArray, float]:
-        """Sum weights and residuals by the leaves of a tree, then take the tree out of the residuals.
+    def update(self, tree: Walk, value: FloatArray, *, for_root: bool) -> None:
+        """Take a tree out of the residuals.
 
         Parameters
         ----------
@@ -504,60 +478,119 @@ class Shards:
             The tree.
         value : ndarray of float64, shape (n_nodes, n_residuals)
             Rotated leaf values, learning rate included.
-        for_root : bool, default=False
+        for_root : bool
             Whether the next tree begins with all events: its root is then summed at once where that is possible.
+        """
+        self._update(tree, value, np.empty(0), for_root=for_root)
+
+    def update_with_loss(self, tree: Walk, value: FloatArray) -> float:
+        """Take a tree out of the residuals, and follow the loss event by event.
+
+        Parameters
+        ----------
+        tree : Walk
+            The tree.
+        value : ndarray of float64, shape (n_nodes, n_residuals)
+            Rotated leaf values, learning rate included.
 
         Returns
         -------
-        sums : ndarray of float64, shape (n_nodes, 3 + 2 n_residuals)
-            Count, sum w_0^2, sum w_0, sums of the outputs' weights, sums of the rotated residuals before the
-            update; over all events and images, 0 at inner nodes.
-        loss : float
+        float
             Change of sum (w_0 F^2 - 2 w F) over the events.
         """
-        n_residuals = len(self.columns)
-        scales = np.append(self._sum_scales, [quantisation_scale(size, self.n_rows) for size in self.largest])
-        sums = [np.zeros((len(value), 3 + 2 * n_residuals), dtype=SUM) for _ in self._shards]
-        largest = [np.zeros(n_residuals) for _ in self._shards]
-        losses = [np.zeros(n_residuals, dtype=SUM) for _ in self._shards]
         height = np.abs(value).max(axis=0)
         sizes = (self._largest_nominal * height + 2 * self.largest) * height
-        loss_scales = np.array([quantisation_scale(size, self.n_events) for size in sizes])
+        scales = np.array([quantisation_scale(size, self.n_events) for size in sizes])
+        return float((self._update(tree, value, scales, for_root=False) / scales).sum())
 
+    def _update(self, tree: Walk, value: FloatArray, loss_scales: FloatArray, *, for_root: bool) -> IntArray:
+        largest = [np.zeros(len(self.columns)) for _ in self._shards]
+        losses = [np.zeros(len(loss_scales), dtype=SUM) for _ in self._shards]
         # The scale of the next tree is most often that of this one; if not, its root is summed anew.
-        root_scale = float(scales[-1])
-        fused = for_root and n_residuals == 1 and self.mirror is None
+        root_scale = quantisation_scale(float(self.largest[-1]), self.n_rows)
+        fused = for_root and self._keeps_root
         roots = [np.zeros(self.n_features * N_CODES if fused else 0, dtype=SUM) for _ in self._shards]
+        image = tree if self.mirror is None else self.mirror.walk_of_images(tree, self._n_edges)
 
-        def work(
-            shard: _Shard, out_sums: IntArray, out_losses: IntArray, out_largest: FloatArray, out_root: IntArray
-        ) -> None:
-            common = (shard.codes, *tree, value, shard.weights, self.columns, scales)
+        def work(shard: _Shard, out_losses: IntArray, out_largest: FloatArray, out_root: IntArray) -> None:
+            residuals = (shard.nominal, shard.residual, shard.first_residual, loss_scales)
             if self.mirror is None:
-                residuals = (shard.residual, shard.first_residual, root_scale, self.n_features)
-                update_residuals(*common, *residuals, out_sums, out_largest, out_root)
+                update_residuals(shard.columns, *tree, value, *residuals, root_scale, out_losses, out_largest, out_root)
             else:
-                image = shard.views[1]
+                images = (image.feature, image.above, image.below)
                 update_residuals_of_pairs(
-                    *common,
-                    loss_scales,
-                    self.mirror.signs,
-                    image.source,
-                    image.relabel,
-                    shard.residual,
-                    shard.first_residual,
-                    out_sums,
-                    out_losses,
-                    out_largest,
+                    shard.columns, *tree, *images, value, *residuals, self.mirror.signs, out_losses, out_largest
                 )
 
-        self.threads.map(work, self._shards, sums, losses, largest, roots)
+        self.threads.map(work, self._shards, losses, largest, roots)
         self._next_root = (root_scale, np.sum(roots, axis=0)) if fused else None
         self.largest = np.max(largest, axis=0)
-        total: FloatArray = np.sum(sums, axis=0) / np.append(1.0, scales)
-        if self.mirror is None:
-            # Over the leaves: S_0 v^2 - 2 U v.
-            residuals = total[:, 3 + n_residuals :]
-            return total, float((total[:, 2] * (value**2).sum(axis=1) - 2 * (residuals * value).sum(axis=1)).sum())
-        changes: FloatArray = np.sum(losses, axis=0) / loss_scales
-        return total, float(changes.sum())
+        total: IntArray = np.sum(losses, axis=0)
+        return total
+
+    def sum_weights(self, trees: Sequence[Walk]) -> FloatArray:
+        """Sum the weights by the leaves of trees.
+
+        Parameters
+        ----------
+        trees : sequence of Walk
+            The trees.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_nodes, 3 + n_residuals)
+            Count, sum w_0^2, sum w_0, sums of the outputs' weights, over all events and images; 0 at inner nodes.
+        """
+        return self._sum_by_leaf(trees, lambda shard: shard.weights, self.columns, self.largest_weights)
+
+    def sum_residuals(self, tree: Walk) -> FloatArray:
+        """Sum the rotated residuals by the leaves of a tree.
+
+        Parameters
+        ----------
+        tree : Walk
+            The tree.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_nodes, 3 + n_residuals)
+            Count, sum w_0^2, sum w_0, sums of the residuals, over all events and images; 0 at inner nodes.
+        """
+        outputs = self._shards[0].first_residual + np.arange(len(self.columns))
+        return self._sum_by_leaf([tree], lambda shard: shard.residual, outputs, self.largest)
+
+    def _sum_by_leaf(
+        self,
+        trees: Sequence[Walk],
+        values_of: Callable[[_Shard], FloatArray],
+        outputs: IntArray,
+        largest: FloatArray,
+    ) -> FloatArray:
+        sizes = [self._largest_nominal**2, self._largest_nominal, *largest]
+        scales = np.array([quantisation_scale(size, self.n_rows) for size in sizes])
+        offset = np.cumsum([0, *(len(tree.feature) for tree in trees)])
+        if not trees:
+            return np.empty((0, 3 + len(outputs)))
+        depth = np.array([tree.depth for tree in trees], dtype=np.int64)
+        n_lanes = -(-(3 + len(outputs)) // LANES) * LANES
+        views = [(_concatenated(trees), np.ones(len(outputs)))]
+        if self.mirror is not None:
+            images = [self.mirror.walk_of_images(tree, self._n_edges) for tree in trees]
+            views.append((_concatenated(images), self.mirror.signs))
+        sums = [_aligned_zeros(1, int(offset[-1]) * n_lanes).view(SUM)[0] for _ in self._shards]
+
+        def work(shard: _Shard, out: IntArray) -> None:
+            weights = (shard.nominal, values_of(shard), outputs)
+            for (feature, above, below, children), signs in views:
+                splits = (feature, above, below, children, offset, depth)
+                sum_by_leaf(shard.columns, *splits, *weights, signs, scales, out)
+
+        self.threads.map(work, self._shards, sums)
+        total = np.sum(sums, axis=0).reshape(-1, n_lanes)[:, : 3 + len(outputs)]
+        by_leaf: FloatArray = total / np.append(1.0, scales)
+        return by_leaf
+
+
+def _concatenated(trees: Sequence[Walk]) -> tuple[npt.NDArray[Any], ...]:
+    """Features, bounds and children of trees, tree after tree."""
+    return tuple(np.concatenate(arrays) for arrays in zip(*(tree[:4] for tree in trees), strict=True))

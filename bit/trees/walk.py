@@ -17,14 +17,14 @@ IntArray = npt.NDArray[np.int64]
 
 
 class Walk(NamedTuple):
-    """One tree in bin numbers, as ``kernels.traversal.update_residuals`` takes it.
+    """One tree in bin numbers, as ``kernels.residuals`` takes it.
 
     Attributes
     ----------
     feature : ndarray of uint32, shape (n_nodes,)
         Feature of the split, 0 for leaves.
-    bins : ndarray of uint8, shape (n_nodes,)
-        ``code <= bin`` goes left; 255 for leaves.
+    above, below : ndarray of uint8, shape (n_nodes,)
+        ``code > above`` and ``code < below`` go right; 255 and 0 for leaves.
     children : ndarray of uint32, shape (2 n_nodes,)
         Left and right child; a leaf has itself.
     depth : int
@@ -32,7 +32,8 @@ class Walk(NamedTuple):
     """
 
     feature: npt.NDArray[np.uint32]
-    bins: npt.NDArray[np.uint8]
+    above: npt.NDArray[np.uint8]
+    below: npt.NDArray[np.uint8]
     children: npt.NDArray[np.uint32]
     depth: int
 
@@ -53,7 +54,8 @@ def walk_of(feature: IntArray, bins: IntArray, left: IntArray, right: IntArray) 
     leaf = feature < 0
     return Walk(
         feature=np.where(leaf, 0, feature).astype(np.uint32),
-        bins=np.where(leaf, 255, bins).astype(np.uint8),
+        above=np.where(leaf, 255, bins).astype(np.uint8),
+        below=np.zeros(len(feature), dtype=np.uint8),
         children=children_of(feature, left, right),
         depth=int(depths_of(feature, left, right, np.array([0, len(feature)]))[0]),
     )

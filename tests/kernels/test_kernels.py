@@ -11,12 +11,16 @@ from reference import kernels as slow
 
 from bit.kernels.binning import encode_features
 from bit.kernels.bitmask import MAX_LEAVES, predict_small_trees
-from bit.kernels.histogram import build_histogram, build_root_histogram, divide_nodes
+from bit.kernels.histogram import build_histograms
+from bit.kernels.partition import divide_rows
+from bit.kernels.residuals import build_root_histogram, sum_by_leaf, update_residuals, update_residuals_of_pairs
 from bit.kernels.rotation import rotate_weights
-from bit.kernels.sorting import pick_steps, sort_values, sum_sorted
+from bit.kernels.sorting import fill_buckets, key_range, pick_steps, select_buckets, sort_values
 from bit.kernels.splitting import all_positive, find_splits
-from bit.kernels.traversal import predict_one, predict_trees, update_residuals, update_residuals_of_pairs
+from bit.kernels.sums import bounds_of, sum_quanta
+from bit.kernels.traversal import predict_one, predict_trees
 from bit.trees.forest import TreeGroup
+from bit.trees.mirror import Mirror
 from bit.trees.walk import bitmasks_of, children_of, depths_of, walk_of
 
 seeds = st.integers(0, 2**32 - 1)
@@ -36,9 +40,10 @@ def test_encode_features(seed, n_edges):
     if n_edges:
         features[2] = np.nextafter(edges[:, n_edges // 2], np.float32(-np.inf))
         features[3] = edges[:, n_edges // 2]
-    codes = np.full((40, 8), 77, dtype=np.uint8)
-    encode_features(features, edges, codes)
+    codes, columns = np.full((40, 8), 77, dtype=np.uint8), np.empty((2, 40), dtype=np.uint8)
+    encode_features(features, edges, codes, columns)
     np.testing.assert_array_equal(codes[:, :2], slow.encode_features(features, edges))
+    np.testing.assert_array_equal(columns, codes[:, :2].T)
     assert (codes[:, 2:] == 77).all()
 
 
@@ -78,18 +83,65 @@ def test_sort_values_of_all_sizes(rng):
     assert_sorted(np.concatenate([bits, bits[::3], ~bits[::5]]).view(np.float32))
 
 
-@given(values=values_with_ties, seed=seeds, weighted=st.booleans())
-def test_sums_and_steps_of_sorted_values(values, seed, weighted):
+def buckets_of(values, n_bits):
+    """Smallest key and shift for at most ``2**n_bits`` buckets, and the bucket of every value, -1 for NaN."""
+    bits = values.view(np.uint32)
+    keys = np.empty(len(values), dtype=np.int64)
+    by_kernel, order = sorted_by_kernel(values)
+    keys[order] = by_kernel
+    lowest, highest, n_valid = key_range(bits)
+    valid = ~np.isnan(values)
+    assert n_valid == valid.sum()
+    if n_valid == 0:
+        return None
+    assert (lowest, highest) == (keys[valid].min(), keys[valid].max())
+    shift = max(0, int(highest - lowest).bit_length() - n_bits)
+    return np.uint32(lowest), np.uint32(shift), np.where(valid, (keys - lowest) >> shift, -1)
+
+
+@given(values=values_with_ties, seed=seeds, weighted=st.booleans(), n_bits=st.sampled_from([1, 3, 16]))
+def test_buckets(values, seed, weighted, n_bits):
+    buckets = buckets_of(values, n_bits)
+    if buckets is None:
+        return
+    *rule, bucket = buckets
+    rng = np.random.default_rng(seed)
+    quanta = rng.integers(0, 4, len(values)) if weighted else np.empty(0, dtype=np.int64)
+    counts, weights = np.zeros((2, bucket.max() + 1), dtype=np.int64)
+    fill_buckets(values.view(np.uint32), quanta, *rule, counts, weights)
+    for b in range(len(counts)):
+        assert counts[b] == (bucket == b).sum()
+        assert weights[b] == (quanta[bucket == b].sum() if weighted else counts[b])
+    chosen = rng.integers(0, 2, len(counts)).astype(np.uint8)
+    expected = [i for i, b in enumerate(bucket) if b >= 0 and chosen[b]]
+    rows = np.empty(len(expected), dtype=np.int32)
+    select_buckets(values.view(np.uint32), *rule, chosen, rows)
+    np.testing.assert_array_equal(rows, expected)
+
+
+@given(values=values_with_ties, seed=seeds, weighted=st.booleans(), n_bits=st.sampled_from([1, 3, 16]))
+def test_pick_steps(values, seed, weighted, n_bits):
+    """All values, whichever buckets they are in: the sums below a bucket agree with those of the values before it."""
+    values = values[~np.isnan(values)]
+    buckets = buckets_of(values, n_bits)
+    if buckets is None:
+        return
+    *rule, bucket = buckets
     rng = np.random.default_rng(seed)
     quanta = rng.integers(0, 4, len(values)) if weighted else np.empty(0, dtype=np.int64)
     weights = quanta if weighted else np.ones(len(values), dtype=np.int64)
-    keys, order = sorted_by_kernel(values)
-    n_valid, _, total = sum_sorted(keys, order, quanta)
-    assert sum_sorted(keys, order, quanta) == slow.sum_sorted(values, weights)
-    targets = np.sort(rng.integers(0, total + 2, rng.integers(1, 9)))
+    before = np.array([weights[bucket < b].sum() for b in range(bucket.max() + 1)])
+    targets = np.sort(rng.integers(0, weights.sum() + 2, rng.integers(1, 9)))
     steps = np.empty(len(targets), dtype=np.int64)
-    steps = steps[: pick_steps(keys, order, quanta, n_valid, targets, steps)]
+    keys, order = sorted_by_kernel(values)
+    steps = steps[: pick_steps(keys, order, quanta, *rule, before, targets, steps)]
     np.testing.assert_array_equal(steps, slow.pick_steps(values, weights, targets))
+
+
+@given(values=arrays(np.float64, st.integers(1, 30), elements=st.integers(-(2**40), 2**40).map(float)))
+def test_sums_of_a_column(values):
+    assert bounds_of(values) == (values.min(), values.max())
+    assert sum_quanta(values[::-1], 0.25) == sum(round(value / 4) for value in values)
 
 
 # ---------------------------------------------------------------------- records
@@ -111,6 +163,10 @@ class Records:
     @property
     def of_features(self):
         return self.codes[:, : self.n_features]
+
+    @property
+    def columns(self):
+        return np.ascontiguousarray(self.of_features.T)
 
     def summed(self, rows, image):
         arguments = (self.of_features, self.nominal, self.residual, rows, self.scales, SQUARE_SCALE, self.count_bits)
@@ -142,58 +198,48 @@ def test_build_histogram_in_tiles(rng, n_outputs, mirrored):
 
 
 def assert_histogram(events, rows, n_rows, image):
-    out = np.full(events.n_features * 256 * events.n_channels, 3, dtype=np.int64)
-    build_histogram(
-        events.codes, events.words, events.records, events.n_features, rows, n_rows,
+    """Two nodes with a gap between them; and all rows in order."""
+    middle = n_rows // 3
+    starts, stops = np.array([0, middle + n_rows // 4]), np.array([middle, n_rows])
+    assert_histograms(events, rows, starts, stops, image)
+    assert_histograms(events, np.empty(0, dtype=np.int32), np.array([0]), np.array([len(events.records)]), image)
+
+
+def assert_histograms(events, rows, starts, stops, image):
+    out = np.full((len(starts), events.n_features * 256 * events.n_channels), 3, dtype=np.int64)
+    build_histograms(
+        events.codes, events.words, events.records, events.n_features, rows, starts, stops,
         events.scales, SQUARE_SCALE, events.count_bits, *image, out,
     )  # fmt: skip
-    np.testing.assert_array_equal(out - 3, events.summed(rows[:n_rows], image))
+    rows = rows if len(rows) else np.arange(len(events.records))
+    for node, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        np.testing.assert_array_equal(out[node] - 3, events.summed(rows[start:stop], image))
 
 
-@given(
-    seed=seeds, n_features=widths, n_outputs=st.integers(1, 11), counted=st.booleans(), mirrored=st.booleans(),
-    n_nodes=st.integers(0, 4),
-)  # fmt: skip
-def test_divide_nodes(seed, n_features, n_outputs, counted, mirrored, n_nodes):
+@given(seed=seeds, n_nodes=st.integers(0, 4), whole=st.booleans())
+def test_divide_rows(seed, n_nodes, whole):
     rng = np.random.default_rng(seed)
-    events = Records(rng, 80, n_features, n_outputs, counted=counted)
-    bounds = np.sort(rng.integers(0, 81, 2 * n_nodes)).reshape(n_nodes, 2)  # gaps between nodes, and empty nodes
-    assert_divided(rng, events, bounds, random_image(rng, n_features, n_outputs, mirrored=mirrored))
-
-
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_divide_nodes_in_tiles(rng, mirrored):
-    events = Records(rng, 14_000, 9, 2)
-    image = random_image(rng, 9, 2, mirrored=mirrored)
-    assert_divided(rng, events, np.array([[10, 9000], [9000, 9003], [9100, 13_500]]), image)
-
-
-def assert_divided(rng, events, bounds, image):
-    n_nodes = len(bounds)
-    starts, stops = np.ascontiguousarray(bounds.T).astype(np.int64)
-    columns = rng.integers(0, events.n_features, n_nodes)
-    goes_right = rng.integers(0, 2, (n_nodes, 256)).astype(np.uint8)
-    sums_right = rng.integers(0, 2, n_nodes).astype(np.uint8)
-    rows = rng.permutation(len(events.records)).astype(np.int32)  # scattered, as deep in a tree
-    expected_rows, expected_middles, expected = slow.divide_nodes(
-        events.of_features, starts, stops, columns, goes_right, sums_right, rows, lambda r: events.summed(r, image)
-    )
-    middles = np.empty(n_nodes, dtype=np.int64)
-    out = np.full((n_nodes, events.n_features * 256 * events.n_channels), -5, dtype=np.int64)
-    divide_nodes(
-        events.codes, events.words, events.records, events.n_features, starts, stops, columns, goes_right, sums_right,
-        events.scales, SQUARE_SCALE, events.count_bits, *image, np.empty_like(rows), rows, middles, out,
-    )  # fmt: skip
-    np.testing.assert_array_equal(rows, expected_rows)
+    columns = rng.choice([0, 1, 2, 100, 254, 255], (3, 80)).astype(np.uint8)
+    if whole:
+        starts, stops, rows = np.array([0]), np.array([80]), np.arange(80, dtype=np.int32)
+    else:
+        # Gaps between nodes, empty nodes, and rows that are scattered, as deep in a tree.
+        starts, stops = np.ascontiguousarray(np.sort(rng.integers(0, 81, 2 * n_nodes)).reshape(n_nodes, 2).T)
+        rows = rng.permutation(80).astype(np.int32)
+    features = rng.integers(0, 3, len(starts))
+    goes_right = rng.integers(0, 2, (len(starts), 256)).astype(np.uint8)
+    expected_rows, expected_middles = slow.divide_rows(columns, starts, stops, features, goes_right, rows)
+    out_rows, middles = np.full_like(rows, -7) if whole else rows.copy(), np.empty(len(starts), dtype=np.int64)
+    divide_rows(columns, starts, stops, features, goes_right, whole, np.empty_like(rows), out_rows, middles)
+    np.testing.assert_array_equal(out_rows, expected_rows)
     np.testing.assert_array_equal(middles, expected_middles)
-    np.testing.assert_array_equal(out + 5, expected.reshape(out.shape))
 
 
 @given(seed=seeds, n_features=widths, exponent=st.integers(0, 40))
 def test_build_root_histogram(seed, n_features, exponent):
     events = Records(np.random.default_rng(seed), 50, n_features, 1)
     out = np.ones(n_features * 256, dtype=np.int64)
-    build_root_histogram(events.codes, events.records, n_features, 2.0**exponent, out)
+    build_root_histogram(events.columns, events.records, events.first, 2.0**exponent, out)
     expected = slow.build_root_histogram(events.of_features, events.residual[:, 0], 2.0**exponent)
     np.testing.assert_array_equal(out - 1, expected)
 
@@ -344,18 +390,33 @@ TREES = {
                      [1, -1, 3, -1, 5, -1, -1], [2, -1, 4, -1, 6, -1, -1]),
     "one leaf": ([-1], [-1], [-1], [-1]),
 }  # fmt: skip
-trees = st.sampled_from(list(TREES))
+trees = st.sampled_from([*TREES, "large"])
+
+
+def random_tree(rng, name):
+    """Feature, bin and children of a tree; a large one has more nodes than a byte can number."""
+    if name in TREES:
+        return tuple(np.array(column, dtype=np.int64) for column in TREES[name])
+    n_nodes = 2 * 150 + 1
+    feature, bins, left, right = np.full((4, n_nodes), -1, dtype=np.int64)
+    leaves = [0]
+    for first in range(1, n_nodes, 2):
+        node = leaves.pop(rng.integers(0, len(leaves)))
+        feature[node] = rng.integers(0, 3)
+        bins[node] = rng.choice([0, 1, 2, 99, 100] if feature[node] < 2 else [0, 1, 2, 100, 253])
+        left[node], right[node] = first, first + 1
+        leaves += [first, first + 1]
+    return feature, bins, left, right
 
 
 def random_update(rng, tree, n, n_outputs):
-    tree = tuple(np.array(column, dtype=np.int64) for column in TREES[tree])
+    tree = random_tree(rng, tree)
     events = Records(rng, n, 3, n_outputs)
-    weights = rng.normal(size=(n, n_outputs + 2))
-    weights[:, 0] = events.nominal
-    columns = rng.permutation(n_outputs + 2)[:n_outputs].astype(np.int64)
+    # Codes as they can be with these thresholds: at most their number, or that of NaN.
+    n_edges = np.array([101, 101, 254])
+    events.codes[:, :3] = np.where(events.of_features == 255, 255, np.minimum(events.of_features, n_edges))
     value = rng.normal(size=(len(tree[0]), n_outputs))
-    scales = 2.0 ** rng.integers(0, 40, 2 + 2 * n_outputs)
-    return events, tree, value, weights, columns, scales
+    return events, tree, value, 2.0 ** rng.integers(0, 40, n_outputs), n_edges
 
 
 @given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees)
@@ -364,24 +425,40 @@ def test_update_residuals(seed, n_outputs, tree):
 
 
 def test_update_residuals_in_blocks(rng):
-    assert_update(rng, "three levels", 700, 3)
+    assert_update(rng, "three levels", 2500, 3)
 
 
 def assert_update(rng, tree, n, n_outputs):
-    events, tree, *rest = random_update(rng, tree, n, n_outputs)
-    sums, updated, largest = slow.update_residuals(events.of_features, tree, *rest, events.residual)
-    out_sums, out_largest = np.zeros_like(sums), np.zeros(n_outputs)
+    events, tree, value, loss_scales, _ = random_update(rng, tree, n, n_outputs)
+    losses, updated, largest = slow.update_residuals(
+        events.of_features, tree, value, events.nominal, loss_scales, events.residual
+    )
+    out_losses, out_largest = np.zeros_like(losses), np.zeros(n_outputs)
     scale = 2.0 ** rng.integers(0, 40)
     out_root = np.zeros(events.n_features * 256 if n_outputs == 1 else 0, dtype=np.int64)
-    update_residuals(
-        events.codes, *walk_of(*tree), *rest, events.records, events.first, scale, events.n_features,
-        out_sums, out_largest, out_root,
-    )  # fmt: skip
-    np.testing.assert_array_equal(out_sums, sums)
+    without_loss = events.records.copy()
+    for records, scales, sums in [
+        (without_loss, loss_scales[:0], out_losses[:0]),
+        (events.records, loss_scales, out_losses),
+    ]:
+        out_root[:], out_largest[:] = 0, 0
+        update_residuals(
+            events.columns, *walk_of(*tree), value, records[:, events.first - 1], records, events.first, scales, scale,
+            sums, out_largest, out_root,
+        )  # fmt: skip
+    np.testing.assert_array_equal(without_loss, events.records)
+    np.testing.assert_array_equal(out_losses, losses)
     np.testing.assert_array_equal(events.residual, updated)
     np.testing.assert_array_equal(out_largest, largest)
     if n_outputs == 1:
         np.testing.assert_array_equal(out_root, slow.build_root_histogram(events.of_features, updated[:, 0], scale))
+
+
+def random_mirror(rng, n_outputs):
+    """CP that swaps the first two features, which then have the same thresholds, and turns some of them round."""
+    flipped = rng.random(3) < 0.5
+    flipped[1] = flipped[0]
+    return Mirror(np.array([1, 0, 2]), flipped, rng.choice([-1.0, 1.0], n_outputs))
 
 
 @given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees)
@@ -390,25 +467,57 @@ def test_update_residuals_of_pairs(seed, n_outputs, tree):
 
 
 def test_update_residuals_of_pairs_in_blocks(rng):
-    assert_update_of_pairs(rng, "three levels", 700, 3)
+    assert_update_of_pairs(rng, "three levels", 2500, 3)
 
 
 def assert_update_of_pairs(rng, tree, n, n_outputs):
-    events, tree, *rest = random_update(rng, tree, n, n_outputs)
-    image = random_image(rng, 3, n_outputs, mirrored=True)
-    loss_scales = 2.0 ** rng.integers(0, 40, n_outputs)
-    sums, losses, updated, largest = slow.update_residuals_of_pairs(
-        events.of_features, tree, *rest, loss_scales, *image, events.residual
+    events, tree, value, loss_scales, n_edges = random_update(rng, tree, n, n_outputs)
+    mirror = random_mirror(rng, n_outputs)
+    image = (mirror.signs, mirror.source, mirror.relabel(n_edges))
+    losses, updated, largest = slow.update_residuals_of_pairs(
+        events.of_features, tree, value, events.nominal, loss_scales, *image, events.residual
     )
-    out_sums, out_losses, out_largest = np.zeros_like(sums), np.zeros_like(losses), np.zeros(n_outputs)
+    out_losses, out_largest = np.zeros_like(losses), np.zeros(n_outputs)
+    walk = walk_of(*tree)
+    of_images = mirror.walk_of_images(walk, n_edges)
     update_residuals_of_pairs(
-        events.codes, *walk_of(*tree), *rest, loss_scales, *image, events.records, events.first,
-        out_sums, out_losses, out_largest,
+        events.columns, *walk, of_images.feature, of_images.above, of_images.below, value,
+        events.records[:, events.first - 1], events.records, events.first, loss_scales, mirror.signs,
+        out_losses, out_largest,
     )  # fmt: skip
-    np.testing.assert_array_equal(out_sums, sums)
     np.testing.assert_array_equal(out_losses, losses)
     np.testing.assert_array_equal(events.residual, updated)
     np.testing.assert_array_equal(out_largest, largest)
+
+
+@given(seed=seeds, n_outputs=st.integers(1, 6), names=st.lists(trees, min_size=1, max_size=3))
+def test_sum_by_leaf(seed, n_outputs, names):
+    assert_sums(np.random.default_rng(seed), names, 60, n_outputs)
+
+
+def test_sum_by_leaf_in_blocks(rng):
+    assert_sums(rng, ["three levels", "large"], 2500, 2)
+
+
+def assert_sums(rng, names, n, n_outputs):
+    events = Records(rng, n, 3, 1)
+    forest = [random_tree(rng, name) for name in names]
+    weights = rng.normal(size=(n, n_outputs + 2))
+    outputs = rng.permutation(n_outputs + 2)[:n_outputs]
+    signs, scales = rng.choice([-1.0, 1.0], n_outputs), 2.0 ** rng.integers(0, 40, 2 + n_outputs)
+    walks = [walk_of(*tree) for tree in forest]
+    flat = [np.concatenate([walk[k] for walk in walks]) for k in range(4)]
+    offset = np.cumsum([0, *(len(tree[0]) for tree in forest)])
+    n_lanes = -(-(3 + n_outputs) // 4) * 4
+    out = np.full(offset[-1] * n_lanes, 2, dtype=np.int64)
+    depth = np.array([walk.depth for walk in walks])
+    sum_by_leaf(events.columns, *flat, offset, depth, events.nominal, weights, outputs, signs, scales, out)
+    expected = [
+        slow.sum_by_leaf(events.of_features, tree, events.nominal, signs * weights[:, outputs], scales)
+        for tree in forest
+    ]
+    np.testing.assert_array_equal(out.reshape(-1, n_lanes)[:, : 3 + n_outputs] - 2, np.concatenate(expected))
+    assert (out.reshape(-1, n_lanes)[:, 3 + n_outputs :] == 2).all()
 
 
 # ---------------------------------------------------------------------- prediction

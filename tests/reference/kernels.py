@@ -23,11 +23,6 @@ def sort_values(values):
     )
 
 
-def sum_sorted(values, weights):
-    valid = [i for i, value in enumerate(values) if not math.isnan(value)]
-    return len(valid), len({float(values[i]) for i in valid}) - 1 if valid else 0, sum(int(weights[i]) for i in valid)
-
-
 def pick_steps(values, weights, targets):
     valid = sorted(float(value) for value in values if not math.isnan(value))
     steps = [i for i in range(1, len(valid)) if valid[i - 1] < valid[i]]
@@ -73,17 +68,16 @@ def build_histogram(
     return flat(out)
 
 
-def divide_nodes(codes, starts, stops, columns, goes_right, sums_right, rows, summed):
-    """Rows, first places of the right children, and the histograms of one child; `summed` sums rows."""
-    out, middles, histograms = rows.copy(), [], []
+def divide_rows(columns, starts, stops, features, goes_right, rows):
+    """Rows, and first places of the right children."""
+    out, middles = rows.copy(), []
     for node, (start, stop) in enumerate(zip(starts, stops, strict=True)):
         mine = rows[start:stop]
-        left = [row for row in mine if not goes_right[node, codes[row, columns[node]]]]
-        right = [row for row in mine if goes_right[node, codes[row, columns[node]]]]
+        left = [row for row in mine if not goes_right[node, columns[features[node], row]]]
+        right = [row for row in mine if goes_right[node, columns[features[node], row]]]
         out[start:stop] = left + right
         middles.append(start + len(left))
-        histograms.append(summed(right if sums_right[node] else left))
-    return out, np.array(middles), np.array(histograms)
+    return out, middles
 
 
 def build_root_histogram(codes, residual, scale):
@@ -101,35 +95,33 @@ def leaf_of(codes, tree):
     return node
 
 
-def update_residuals(codes, tree, value, weights, columns, scales, residual):
-    n_outputs = value.shape[1]
-    sums = np.zeros((len(value), 3 + 2 * n_outputs), dtype=np.int64)
-    out = residual.copy()
+def update_residuals(codes, tree, value, nominal, loss_scales, residual):
+    losses, out = np.zeros(value.shape[1], dtype=np.int64), residual.copy()
     for i, row in enumerate(codes):
-        node, nominal = leaf_of(row, tree), weights[i, 0]
-        summed = [nominal**2, nominal, *weights[i, columns], *residual[i]]
-        sums[node] += [1, *(round(x * s) for x, s in zip(summed, scales, strict=True))]
-        out[i] = residual[i] - nominal * value[node]
-    return sums, out, np.abs(out).max(axis=0)
-
-
-def update_residuals_of_pairs(
-    codes, tree, value, weights, columns, scales, loss_scales, signs, source, relabel, residual
-):
-    n_outputs = value.shape[1]
-    sums = np.zeros((len(value), 3 + 2 * n_outputs), dtype=np.int64)
-    losses = np.zeros(n_outputs, dtype=np.int64)
-    out = residual.copy()
-    for i, row in enumerate(codes):
-        node, image, nominal = leaf_of(row, tree), leaf_of(image_of(row, source, relabel), tree), weights[i, 0]
-        for leaf, sign in ((node, np.ones(n_outputs)), (image, signs)):
-            summed = [nominal**2, nominal, *(sign * weights[i, columns]), *(sign * residual[i])]
-            sums[leaf] += [1, *(round(x * s) for x, s in zip(summed, scales, strict=True))]
-        step = (value[node] + signs * value[image]) / 2
-        change = (nominal * step - 2 * residual[i]) * step
+        step = value[leaf_of(row, tree)]
+        change = (nominal[i] * step - 2 * residual[i]) * step
         losses += [round(x * s) for x, s in zip(change, loss_scales, strict=True)]
-        out[i] = residual[i] - nominal * step
-    return sums, losses, out, np.abs(out).max(axis=0)
+        out[i] = residual[i] - nominal[i] * step
+    return losses, out, np.abs(out).max(axis=0)
+
+
+def update_residuals_of_pairs(codes, tree, value, nominal, loss_scales, signs, source, relabel, residual):
+    losses, out = np.zeros(value.shape[1], dtype=np.int64), residual.copy()
+    for i, row in enumerate(codes):
+        node, image = leaf_of(row, tree), leaf_of(image_of(row, source, relabel), tree)
+        step = (value[node] + signs * value[image]) / 2
+        change = (nominal[i] * step - 2 * residual[i]) * step
+        losses += [round(x * s) for x, s in zip(change, loss_scales, strict=True)]
+        out[i] = residual[i] - nominal[i] * step
+    return losses, out, np.abs(out).max(axis=0)
+
+
+def sum_by_leaf(codes, tree, nominal, weights, scales):
+    sums = np.zeros((len(tree[0]), 3 + weights.shape[1]), dtype=np.int64)
+    for i, row in enumerate(codes):
+        summed = [nominal[i] ** 2, nominal[i], *weights[i]]
+        sums[leaf_of(row, tree)] += [1, *(round(x * s) for x, s in zip(summed, scales, strict=True))]
+    return sums
 
 
 def rotate_weights(weights, columns, base, rotation):

@@ -24,7 +24,7 @@ def codes_of(binner, values):
     values = np.asarray(values)
     values = values[:, np.newaxis] if values.ndim == 1 else values
     codes = np.empty(values.shape, dtype=np.uint8)
-    encode(values, binner.table, codes)
+    encode(values, binner.table, codes, np.empty(values.T.shape, dtype=np.uint8))
     return codes
 
 
@@ -125,8 +125,9 @@ def test_float64_is_cast(rng):
 def test_many_rows_are_encoded_block_by_block(rng):
     values = rng.normal(size=(20_000, 2))
     binner = fit(values, 100)
-    codes = np.full((20_000, 8), 99, dtype=np.uint8)
-    encode(values, binner.table, codes)
+    codes, by_feature = np.full((20_000, 8), 99, dtype=np.uint8), np.empty((2, 20_000), dtype=np.uint8)
+    encode(values, binner.table, codes, by_feature)
+    np.testing.assert_array_equal(by_feature, codes[:, :2].T)
     for f, edges in enumerate(binner.edges):
         np.testing.assert_array_equal(codes[:, f], np.searchsorted(edges, values[:, f].astype(np.float32), "right"))
     assert (codes[:, 2:] == 99).all()
