@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bit.kernels._jit import inlined, kernel
+from bit.kernels.dtypes import INDEX
 
 # A gain below this fraction of the children's information is rounding, not information.
 _RELATIVE_GAIN = 1e-12
@@ -81,13 +82,49 @@ def all_positive(weights, form):
 
 
 @inlined
-def _information(sums, first, n_outputs, scales, l2):
+def _information(sums, first, n_outputs, units, l2):
     """Sum over outputs of U_k^2 / (S_0 + l2)."""
     total = 0.0
     for k in range(n_outputs):
-        value = sums[first + k] / scales[1 + k]
+        value = sums[first + k] * units[1 + k]
         total += value * value
-    return total / (sums[0] / scales[0] + l2)
+    return total / (sums[0] * units[0] + l2)
+
+
+@inlined
+def _sum_below(histogram, feature, n_edges, n_features, out_below):
+    """Sums of what lies below every threshold, channel by channel."""
+    for lane in range(out_below.shape[0] >> 2):
+        at = INDEX((lane * n_features + feature) << 10)
+        a, b, c, d = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+        for threshold in range(n_edges):
+            a += histogram[at]
+            b += histogram[at + INDEX(1)]
+            c += histogram[at + INDEX(2)]
+            d += histogram[at + INDEX(3)]
+            at += INDEX(4)
+            out_below[(lane << 2), threshold] = a
+            out_below[(lane << 2) + 1, threshold] = b
+            out_below[(lane << 2) + 2, threshold] = c
+            out_below[(lane << 2) + 3, threshold] = d
+
+
+@inlined
+def _information_of_children(below, total, n_edges, first, n_outputs, units, l2, right, out_information):
+    """The information of both sides of every threshold, whether allowed or not: many thresholds at a time."""
+    left = out_information[:n_edges]
+    left[:] = 0.0
+    right[:] = 0.0
+    for k in range(n_outputs):
+        sums, whole, unit = below[first + k], total[first + k], units[1 + k]
+        for b in range(n_edges):
+            value = sums[b] * unit
+            left[b] += value * value
+            rest = (whole - sums[b]) * unit
+            right[b] += rest * rest
+    sums, whole, unit = below[0], total[0], units[0]
+    for b in range(n_edges):
+        left[b] = left[b] / (sums[b] * unit + l2) + right[b] / ((whole - sums[b]) * unit + l2)
 
 
 @kernel
@@ -153,54 +190,53 @@ def find_splits(
     """
     n_features = n_edges.size
     n_channels = histograms.shape[1] // (n_features << 8)
-    n_lanes = n_channels >> 2
     first = 2 if count_bits > 0 else 1
     matrix, diagonal = np.empty(form.shape), np.empty(form.shape[0])
+    units = 1.0 / scales  # exact, as are products with powers of two
     total = np.empty(n_channels, dtype=np.int64)
     left = np.empty(n_channels, dtype=np.int64)
     right = np.empty(n_channels, dtype=np.int64)
+    below = np.empty((n_channels, 256), dtype=np.int64)
+    information, scratch = np.empty(256), np.empty(256)
     for node in range(histograms.shape[0]):
         histogram = histograms[node]
-        out_gains[node] = 0.0
+        best = 0.0
+        out_gains[node] = best
         out_splits[node, 0] = -1
         out_splits[node, 1] = -1
-        total[:] = 0
-        for lane in range(n_lanes):
-            for code in range(256):
-                at = (((lane * n_features + feature_low) << 8) + code) << 2
-                for c in range(4):
-                    total[(lane << 2) + c] += histogram[at + c]
+        _sum_below(histogram, feature_low, 256, n_features, below)
+        total[:] = below[:, 255]
         n_total = _count(total, count_bits, quantum)
-        parent = _information(total, first, n_outputs, scales, l2) if total[0] > 0 else 0.0
+        parent = _information(total, first, n_outputs, units, l2) if total[0] > 0 else 0.0
         for f in range(feature_low, feature_high):
-            left[:] = 0
-            n_left = 0
+            _sum_below(histogram, f, n_edges[f], n_features, below)
+            _information_of_children(
+                below, total, n_edges[f], first, n_outputs, units, l2, scratch[: n_edges[f]], information
+            )
             for b in range(n_edges[f]):
-                for lane in range(n_lanes):
-                    at = (((lane * n_features + f) << 8) + b) << 2
-                    for c in range(4):
-                        left[(lane << 2) + c] += histogram[at + c]
-                before, n_left = n_left, _count(left, count_bits, quantum)
-                if n_left == before or n_left < min_samples or n_total - n_left < min_samples:
+                gain = information[b] - parent
+                if not (gain > best and gain > min_gain and gain > _RELATIVE_GAIN * information[b]):
                     continue
+                # What seldom decides comes last.
                 for c in range(n_channels):
+                    left[c] = below[c, b]
                     right[c] = total[c] - left[c]
                 if left[0] <= 0 or right[0] <= 0:
+                    continue
+                n_left = _count(left, count_bits, quantum)
+                if n_left < min_samples or n_total - n_left < min_samples:
                     continue
                 if _effective(left, n_left, scales, square_scale, count_bits) < min_effective:
                     continue
                 if _effective(right, n_total - n_left, scales, square_scale, count_bits) < min_effective:
                     continue
-                children = _information(left, first, n_outputs, scales, l2)
-                children += _information(right, first, n_outputs, scales, l2)
-                gain = children - parent
-                if gain > out_gains[node] and gain > min_gain and gain > _RELATIVE_GAIN * children:
-                    if form.size > 0 and not (
-                        _is_positive(left, first, scales, form, matrix, diagonal)
-                        and _is_positive(right, first, scales, form, matrix, diagonal)
-                    ):
-                        continue
-                    out_gains[node] = gain
-                    out_splits[node, 0] = f
-                    out_splits[node, 1] = b
-                    out_left[node, :] = left
+                if form.size > 0 and not (
+                    _is_positive(left, first, scales, form, matrix, diagonal)
+                    and _is_positive(right, first, scales, form, matrix, diagonal)
+                ):
+                    continue
+                best = gain
+                out_gains[node] = gain
+                out_splits[node, 0] = f
+                out_splits[node, 1] = b
+                out_left[node, :] = left
