@@ -26,7 +26,7 @@ from bit.trees.boosting import BinnedEvents, BoostingPlan, BoostingResult, auto_
 from bit.trees.forest import ExactParity, Forest
 from bit.trees.forest_json import to_json
 from bit.trees.grower import GrowthRules
-from bit.trees.threads import Threads, n_threads_of
+from bit.trees.threads import Threads, n_threads_for, n_threads_of
 
 
 class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -286,7 +286,7 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
                 f"min_samples_leaf={self.min_samples_leaf} events need {2 * self.min_samples_leaf}; use more events "
                 "or smaller leaves."
             )
-        with Threads(n_threads_of(self.n_jobs)) as threads:
+        with Threads(n_threads_for(train.features.size, self.n_jobs)) as threads:
             events = bin_events(train, validation, columns, plan, threads)
             results = self._boost(events, columns, plan, rng, threads)
         names = [str(name) for name in table.feature_names]

@@ -12,3 +12,9 @@ settings.load_profile("bit")
 @pytest.fixture
 def rng():
     return np.random.default_rng(20261121)
+
+
+@pytest.fixture(autouse=True)
+def threads_for_few_events(monkeypatch):
+    """As many threads as asked for: the samples of tests are smaller than those for which threads pay."""
+    monkeypatch.setattr("bit.trees.threads.CODES_PER_THREAD", 1)

@@ -24,6 +24,7 @@ _TILE = 4096  # rows whose codes and integers stay in the second cache
 _SHORT = 4  # words; such records lie in one cache line
 _GROUP = 4  # features whose histograms (of four channels) fill the first cache
 _AHEAD = 24  # rows between asking for a row and reading it
+_PIECE = 1024  # sums
 _BYTE = np.uint64(255)
 _BITS = np.uint64(8)
 
@@ -188,3 +189,31 @@ def build_histograms(
                 quanta,
                 out_histograms[node],
             )
+
+
+@kernel
+def divide_histogram(parts, node, parent, out_summed, out_other):
+    """Add up the parts of one child's histogram; what is not in it is in the other child.
+
+    Parameters
+    ----------
+    parts : int64 array, shape (n_shards, n_nodes, size)
+        Sums of every shard.
+    node : int
+        Which of them.
+    parent : int64 array, shape (size,)
+        Histogram of the node that was divided.
+    out_summed, out_other : int64 arrays, shape (size,)
+        Histograms of the child that was summed and of the other one.
+    """
+    # Piece by piece, so that each stays in the first cache.
+    for low in range(0, parent.size, _PIECE):
+        high = min(low + _PIECE, parent.size)
+        summed, other, whole = out_summed[low:high], out_other[low:high], parent[low:high]
+        summed[:] = parts[0, node, low:high]
+        for shard in range(1, parts.shape[0]):
+            part = parts[shard, node, low:high]
+            for i in range(summed.size):
+                summed[i] += part[i]
+        for i in range(summed.size):
+            other[i] = whole[i] - summed[i]

@@ -363,7 +363,8 @@ class _Booster:
         else:
             residuals = tree.node_sums()
         value = _leaf_values(tree, residuals, self.rules.l2) * self.plan.learning_rate
-        padded = np.pad(value, ((0, 0), (0, len(self.watched_columns))))
+        padded = np.zeros((len(value), len(self.shards.columns)))  # the watched weights are left as they are
+        padded[:, : self.n_outputs] = value
         if chosen is None and self.events.mirror is None:
             # Over the leaves: S_0 v^2 - 2 U v.
             change = float((residuals[:, :1] * value**2 - 2 * residuals[:, 1:] * value).sum())

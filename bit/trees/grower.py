@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bit.basis import FloatArray
 from bit.kernels._jit import LANES
 from bit.kernels.dtypes import N_CODES
+from bit.kernels.histogram import divide_histogram
 from bit.kernels.splitting import find_splits
 from bit.trees.shards import Quanta, Shards, Split
 from bit.trees.walk import IntArray, Walk, walk_of
@@ -64,9 +65,12 @@ class Tree:
         Information gained by the split, 0 for leaves.
     quanta : Quanta
         Scales of the sums.
+    depth : int
+        Steps to the lowest leaf.
     """
 
     quanta: Quanta
+    depth: int = 0
     feature: list[int] = field(default_factory=list)
     bins: list[int] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
@@ -101,7 +105,8 @@ class Tree:
         Walk
             Feature, bin, children, depth.
         """
-        return walk_of(*(np.array(column) for column in (self.feature, self.bins, self.left, self.right)))
+        feature, bins, left, right = (np.array(column) for column in (self.feature, self.bins, self.left, self.right))
+        return walk_of(feature, bins, left, right, self.depth)
 
     def node_sums(self) -> FloatArray:
         """Nominal weight and residuals of the nodes.
@@ -196,6 +201,7 @@ class _Grower:
             left, right = tree.add_leaf(left_sums), tree.add_leaf(right_sums)
             tree.feature[node], tree.bins[node], tree.gain[node] = parent.feature, parent.bins, parent.gain
             tree.left[node], tree.right[node] = left, right
+            tree.depth = max(tree.depth, parent.depth + 1)
             counts = quanta.count(left_sums), quanta.count(right_sums)
             if self.rules.max_depth is not None and parent.depth + 1 >= self.rules.max_depth:
                 continue
@@ -207,15 +213,11 @@ class _Grower:
         if not plans:
             return []
         parts = self.shards.divide(splits, quanta)
-        histograms = np.empty((2 * len(plans), parts[0].shape[1]), dtype=np.int64)
+        histograms = np.empty((2 * len(plans), parts.shape[2]), dtype=np.int64)
         children = []
         for i, (parent, small, large) in enumerate(plans):
             rows = {min(small, large): histograms[2 * i], max(small, large): histograms[2 * i + 1]}
-            rows[small][:] = parts[0][i]
-            for part in parts[1:]:
-                rows[small] += part[i]
-            # What is not in the small child is in the large one.
-            np.subtract(parent.histogram, rows[small], out=rows[large])
+            divide_histogram(parts, i, parent.histogram, rows[small], rows[large])
             children += [_Candidate(node, parent.depth + 1, row) for node, row in rows.items()]
         return self.with_splits(children, histograms)
 

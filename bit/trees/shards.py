@@ -152,9 +152,9 @@ class _View:
             self.bounds[split.left], self.bounds[split.right] = (first, middle), (middle, last)
 
 
-def _aligned_zeros(n: int, m: int) -> FloatArray:
+def _aligned_empty(n: int, m: int) -> FloatArray:
     """Matrix that begins at a cache line: then short records, and four sums side by side, do not straddle two."""
-    flat = np.zeros(n * m + _CACHE_LINE // 8)
+    flat = np.empty(n * m + _CACHE_LINE // 8)
     skipped = (-flat.ctypes.data % _CACHE_LINE) // 8
     return flat[skipped : skipped + n * m].reshape(n, m)
 
@@ -172,7 +172,7 @@ class _Shard:
         self.n_features = n_features
         self.weights = weights
         self.first = -(-n_features // 8) + 1
-        self.records = _aligned_zeros(len(weights), self.first + (n_directions or n_residuals))
+        self.records = _aligned_empty(len(weights), self.first + (n_directions or n_residuals))
         self.nominal = self.records[:, self.first - 1]
         self.nominal[:] = weights[:, 0]
         self.codes = self.records.view(CODE)
@@ -182,7 +182,6 @@ class _Shard:
         self.residual = np.empty((len(weights), n_residuals)) if n_directions else self.records
         self.first_residual = 0 if n_directions else self.first
         self.views = views
-        self._buffer = np.empty((0, 0), dtype=SUM)
 
     def add_nodes(
         self,
@@ -211,7 +210,8 @@ class _Shard:
 
     def root_histogram(self, quanta: Quanta, signs: Sequence[FloatArray]) -> npt.NDArray[np.int64]:
         """Histogram of node 0."""
-        out = _aligned_zeros(1, self.n_features * N_CODES * quanta.n_channels).view(SUM)
+        out = _aligned_empty(1, self.n_features * N_CODES * quanta.n_channels).view(SUM)
+        out.fill(0)
         self.add_nodes([0], quanta, signs, out)
         return out.ravel()
 
@@ -221,17 +221,14 @@ class _Shard:
         sides: Sequence[tuple[IntArray, npt.NDArray[np.uint8]]],
         quanta: Quanta,
         signs: Sequence[FloatArray],
-    ) -> npt.NDArray[np.int64]:
-        """Divide nodes and sum a child of each; the array is reused by the next call."""
-        size = self.n_features * N_CODES * quanta.n_channels
-        if self._buffer.shape[0] < len(splits) or self._buffer.shape[1] != size:
-            self._buffer = _aligned_zeros(len(splits), size).view(SUM)
-        out = self._buffer[: len(splits)]
-        out.fill(0)
+        out_histograms: npt.NDArray[np.int64],
+    ) -> None:
+        """Divide nodes and sum a child of each."""
         for view, sides_of_view in zip(self.views, sides, strict=True):
             view.divide(self.columns, splits, sides_of_view)
-        self.add_nodes([split.right if split.sums_right else split.left for split in splits], quanta, signs, out)
-        return out
+        out_histograms.fill(0)
+        children = [split.right if split.sums_right else split.left for split in splits]
+        self.add_nodes(children, quanta, signs, out_histograms)
 
 
 class Shards:
@@ -303,6 +300,7 @@ class Shards:
         self.largest_weights = np.array(
             threads.map(lambda k: max(np.abs(bounds_of(weights[:, k]))), columns.tolist()), dtype=np.float64
         )
+        self._parts = np.empty((len(self._shards), 0, 0), dtype=SUM)
         self._root: npt.NDArray[np.int64] | None = None
         self._next_root: tuple[float, npt.NDArray[np.int64]] | None = None
         lowest, highest = bounds_of(weights[:, 0])
@@ -450,7 +448,7 @@ class Shards:
         root.reshape(-1, quanta.n_channels)[:, quanta.first] = self._next_root[1]
         return root
 
-    def divide(self, splits: Sequence[Split], quanta: Quanta) -> list[npt.NDArray[np.int64]]:
+    def divide(self, splits: Sequence[Split], quanta: Quanta) -> npt.NDArray[np.int64]:
         """Divide nodes and sum the events of one child of each.
 
         Parameters
@@ -462,12 +460,18 @@ class Shards:
 
         Returns
         -------
-        list of ndarray of int64, shape (n_splits, n_features * 256 * n_channels)
-            Histograms of every shard, to be added up; overwritten by the next call.
+        ndarray of int64, shape (n_shards, n_splits, n_features * 256 * n_channels)
+            Sums of every shard, to be added up; overwritten by the next call.
         """
+        size = self.n_features * N_CODES * quanta.n_channels
+        if self._parts.shape[1] < len(splits) or self._parts.shape[2] != size:
+            n_shards = len(self._shards)
+            self._parts = _aligned_empty(n_shards * len(splits), size).view(SUM).reshape(n_shards, len(splits), size)
+        parts = self._parts[:, : len(splits)]
         signs = self._signs
         sides = [view.sides(splits) for view in self._shards[0].views]
-        return self.threads.map(lambda s: s.divide(splits, sides, quanta, signs), self._shards)
+        self.threads.map(lambda s, out: s.divide(splits, sides, quanta, signs, out), self._shards, parts)
+        return parts
 
     def update(self, tree: Walk, value: FloatArray, *, for_root: bool) -> None:
         """Take a tree out of the residuals.
@@ -577,7 +581,9 @@ class Shards:
         if self.mirror is not None:
             images = [self.mirror.walk_of_images(tree, self._n_edges) for tree in trees]
             views.append((_concatenated(images), self.mirror.signs))
-        sums = [_aligned_zeros(1, int(offset[-1]) * n_lanes).view(SUM)[0] for _ in self._shards]
+        sums = [_aligned_empty(1, int(offset[-1]) * n_lanes).view(SUM)[0] for _ in self._shards]
+        for part in sums:
+            part.fill(0)
 
         def work(shard: _Shard, out: IntArray) -> None:
             weights = (shard.nominal, values_of(shard), outputs)

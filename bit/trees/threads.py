@@ -17,6 +17,28 @@ from bit.errors import InputError
 _T = TypeVar("_T")
 
 
+CODES_PER_THREAD = 750_000
+"""Events times features below which another thread costs more than it saves."""
+
+
+def n_threads_for(n_codes: int, n_jobs: int | None) -> int:
+    """Number of threads for a fit: no more than are of use.
+
+    Parameters
+    ----------
+    n_codes : int
+        Events times features.
+    n_jobs : int or None
+        As for `n_threads_of`.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    return max(1, min(n_threads_of(n_jobs), n_codes // CODES_PER_THREAD))
+
+
 def n_threads_of(n_jobs: int | None) -> int:
     """Number of threads for a scikit-learn style ``n_jobs``.
 

@@ -38,13 +38,15 @@ class Walk(NamedTuple):
     depth: int
 
 
-def walk_of(feature: IntArray, bins: IntArray, left: IntArray, right: IntArray) -> Walk:
+def walk_of(feature: IntArray, bins: IntArray, left: IntArray, right: IntArray, depth: int) -> Walk:
     """Bring one tree into the form for traversal.
 
     Parameters
     ----------
     feature, bins, left, right : ndarray of int, shape (n_nodes,)
         The tree; feature -1 marks a leaf.
+    depth : int
+        Steps to the lowest leaf.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def walk_of(feature: IntArray, bins: IntArray, left: IntArray, right: IntArray) 
         above=np.where(leaf, 255, bins).astype(np.uint8),
         below=np.zeros(len(feature), dtype=np.uint8),
         children=children_of(feature, left, right),
-        depth=int(depths_of(feature, left, right, np.array([0, len(feature)]))[0]),
+        depth=depth,
     )
 
 

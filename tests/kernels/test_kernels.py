@@ -409,6 +409,11 @@ def random_tree(rng, name):
     return feature, bins, left, right
 
 
+def walk_of_tree(tree):
+    feature, _, left, right = tree
+    return walk_of(*tree, int(depths_of(feature, left, right, np.array([0, len(feature)]))[0]))
+
+
 def random_update(rng, tree, n, n_outputs):
     tree = random_tree(rng, tree)
     events = Records(rng, n, 3, n_outputs)
@@ -443,8 +448,8 @@ def assert_update(rng, tree, n, n_outputs):
     ]:
         out_root[:], out_largest[:] = 0, 0
         update_residuals(
-            events.columns, *walk_of(*tree), value, records[:, events.first - 1], records, events.first, scales, scale,
-            sums, out_largest, out_root,
+            events.columns, *walk_of_tree(tree), value, records[:, events.first - 1], records, events.first,
+            scales, scale, sums, out_largest, out_root,
         )  # fmt: skip
     np.testing.assert_array_equal(without_loss, events.records)
     np.testing.assert_array_equal(out_losses, losses)
@@ -478,7 +483,7 @@ def assert_update_of_pairs(rng, tree, n, n_outputs):
         events.of_features, tree, value, events.nominal, loss_scales, *image, events.residual
     )
     out_losses, out_largest = np.zeros_like(losses), np.zeros(n_outputs)
-    walk = walk_of(*tree)
+    walk = walk_of_tree(tree)
     of_images = mirror.walk_of_images(walk, n_edges)
     update_residuals_of_pairs(
         events.columns, *walk, of_images.feature, of_images.above, of_images.below, value,
@@ -505,7 +510,7 @@ def assert_sums(rng, names, n, n_outputs):
     weights = rng.normal(size=(n, n_outputs + 2))
     outputs = rng.permutation(n_outputs + 2)[:n_outputs]
     signs, scales = rng.choice([-1.0, 1.0], n_outputs), 2.0 ** rng.integers(0, 40, 2 + n_outputs)
-    walks = [walk_of(*tree) for tree in forest]
+    walks = [walk_of_tree(tree) for tree in forest]
     flat = [np.concatenate([walk[k] for walk in walks]) for k in range(4)]
     offset = np.cumsum([0, *(len(tree[0]) for tree in forest)])
     n_lanes = -(-(3 + n_outputs) // 4) * 4
