@@ -15,7 +15,7 @@ from bit.config import BEST, LEARNED, TRUE, Config
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.inference import Interval, scan
-from bit.metrics import loss
+from bit.inspection import staged_loss
 from bit.trees.forest import Forest
 
 # Events of the figure of the loss: it shows a trend, to which more would add time only.
@@ -62,14 +62,8 @@ def _draw_loss(
 ) -> None:
     def curves(table: EventTable) -> dict[str, FloatArray]:
         used = mirrored(config, table.take(np.arange(min(_EVENTS_OF_LOSS, table.n_events))))
-        columns = [used.basis.index(param) for param in params]
-        at = [model.output_terms_.index((param,)) for param in params]
-        w_k, w_0 = used.weights[:, columns], used.weights[:, 0]
-        start = np.broadcast_to(model.forest_.base[at], w_k.shape)
-        stages = [loss(w_k, w_0, start)]
-        stages += [loss(w_k, w_0, stage[:, at]) for stage in model.staged_predict(used)]
-        values = np.array(stages) / w_0.sum()
-        return {f"${plotting.param_label(param)}$": values[:, k] for k, param in enumerate(params)}
+        losses = staged_loss(model, used, show_progress=False)
+        return {f"${plotting.param_label(param)}$": losses[param].to_numpy() for param in params}
 
     plotting.save(plotting.loss(curves(parts.train), curves(parts.test)), folder / "loss.png")
 
