@@ -122,7 +122,7 @@ def fit_lightgbm(sample: Sample, *, settings: Settings) -> Fitted:
         "num_leaves": 2**settings.depth,
         "max_bin": settings.bins,
         "min_child_samples": settings.leaf_events,
-        "min_sum_hessian_in_leaf": 0.0,
+        "min_sum_hessian_in_leaf": 1e-4,  # weights have mean 1; without a floor it can stop with an internal error
         "num_threads": settings.threads,
         "verbose": -1,
     }

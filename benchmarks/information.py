@@ -3,8 +3,8 @@
     python benchmarks/information.py [--events 500000] [--seconds 60] [--cache FOLDER]
 
 Every program may use about so many seconds on two threads for all nine functions: its number of trees is what a
-short fit before says. `bit` learns them jointly, with and without exact CP symmetry, in trees of 32 leaves; LightGBM
-has nine models of 63 leaves. Prints rho^2 on 10^6 other events.
+short fit before says. `bit` learns them jointly, with and without exact CP symmetry and linear leaves, in trees of 32
+leaves; LightGBM has nine models of 63 leaves, constant or linear. Prints rho^2 on 10^6 other events.
 """
 
 from __future__ import annotations
@@ -26,17 +26,25 @@ THREADS = 2
 SHORT = 10  # trees of the fit that finds the speed
 
 
-def fit_bit(table: bit.EventTable, trees: int, **options: Any) -> Callable[[bit.EventTable], np.ndarray]:
+def fit_bit(
+    table: bit.EventTable, trees: int, *, min_samples_leaf: int = 5, **options: Any
+) -> Callable[[bit.EventTable], np.ndarray]:
     model = bit.BIT(
-        trees, max_depth=None, max_leaf_nodes=32, min_samples_leaf=5, learning_rate=0.3, n_jobs=THREADS, **options
+        trees,
+        max_depth=None,
+        max_leaf_nodes=32,
+        min_samples_leaf=min_samples_leaf,
+        learning_rate=0.3,
+        n_jobs=THREADS,
+        **options,
     )
     return model.fit(table).predict
 
 
-def fit_lightgbm(table: bit.EventTable, trees: int) -> Callable[[bit.EventTable], np.ndarray]:
+def fit_lightgbm(table: bit.EventTable, trees: int, *, linear: bool = False) -> Callable[[bit.EventTable], np.ndarray]:
     nominal, ratios = table.weights[:, 0], table.joint_ratio()
     weight = nominal / nominal.mean()
-    settings = {"max_bin": 255, "num_threads": THREADS, "verbose": -1}
+    settings = {"max_bin": 255, "num_threads": THREADS, "verbose": -1, "linear_tree": linear}
     data = lightgbm.Dataset(table.features, weight=weight, params=settings, free_raw_data=False)
     # LightGBM 4.7 stops with an internal error for trees of this size if there is no floor at all.
     settings |= {"objective": "regression", "learning_rate": 0.1, "num_leaves": 63, "min_sum_hessian_in_leaf": 1e-4}
@@ -58,7 +66,11 @@ def main() -> None:
     programs: dict[str, Callable[[int], Any]] = {
         "bit, joint": lambda trees: fit_bit(train, trees),
         "bit, joint, cp_parity": lambda trees: fit_bit(train, trees, cp_parity=zh.CP_PARITY),
+        "bit, joint, cp_parity, linear leaves": lambda trees: fit_bit(
+            train, trees, cp_parity=zh.CP_PARITY, leaf="linear", min_samples_leaf=20
+        ),
         "LightGBM, nine models": lambda trees: fit_lightgbm(train, trees),
+        "LightGBM, nine models, linear leaves": lambda trees: fit_lightgbm(train, trees, linear=True),
     }
     print("| program | trees | fit [s] | " + " | ".join("*".join(term) for term in test.basis.terms[1:]) + " |")
     print("|---|---|---|" + "---|" * truth.shape[1])
