@@ -17,7 +17,7 @@ from bit.errors import InputError
 _T = TypeVar("_T")
 
 
-CODES_PER_THREAD = 750_000
+CODES_PER_THREAD = 1_500_000
 """Events times features below which another thread costs more than it saves."""
 
 
