@@ -28,6 +28,9 @@ from bit.trees.forest_json import to_json
 from bit.trees.grower import GrowthRules
 from bit.trees.threads import Threads, n_threads_for, n_threads_of
 
+# A sum of nominal weights that is a smaller fraction of their sizes is rounding.
+_CANCELLED = 1e-12
+
 
 class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     r"""Boosted trees that learn the polynomial R(x|theta) = w(theta) / w_0 of events with features x.
@@ -82,6 +85,14 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         Added to the nominal weight of a leaf, in units of the mean \|w_0\|: shrinks small leaves.
     min_gain : float, default=0.0
         A split must gain more information, in units of the mean \|w_0\| (times the metric).
+    leaf : {"constant", "linear"}, default="constant"
+        What a leaf predicts: a number for each term, or a linear function of at most four features, those that
+        gained most information on the way to the leaf, R_k = S_k / S_0 + sum_f c_kf (x_f - <x_f>). x_f is cut to the
+        range of the training events of the leaf, so that nothing is extrapolated; where one of the features
+        is not finite the leaf is constant. Monotone maps of the features then matter.
+    ridge : float or "auto", default="auto"
+        Of linear leaves: added to the diagonal of the normal matrix, as a fraction of it. "auto" chooses, for every
+        tree and term, that with which slopes from one half of the events lower the loss of the other half most.
     early_stopping : bool, default=False
         Keep `validation_fraction` of the events apart, stop after `n_iter_no_change` trees without a lower
         loss on them, and keep the trees up to the lowest.
@@ -196,6 +207,8 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         init: str | None = "mean",
         l2: float = 0.0,
         min_gain: float = 0.0,
+        leaf: str = "constant",
+        ridge: float | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -222,6 +235,8 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         self.init = init
         self.l2 = l2
         self.min_gain = min_gain
+        self.leaf = leaf
+        self.ridge = ridge
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -437,6 +452,8 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             patience=self.n_iter_no_change if self.early_stopping else None,
             subsample=float(self.subsample),
             max_features=float(self.max_features),
+            leaf=self.leaf,
+            ridge=None if self.ridge == "auto" else float(self.ridge),
             sketch=self.sketch,
             seed=0 if self.random_state is None else self.random_state,
             show_progress=self.verbose > 0,
@@ -462,6 +479,7 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         order = rng.permutation(table.n_events)
         train, validation = table.take(np.sort(order[n_validation:])), table.take(np.sort(order[:n_validation]))
         _require_positive_sum(train.weights[:, 0])
+        _require_positive_sum(validation.weights[:, 0])
         return train, validation
 
     # ------------------------------------------------------------------ prediction
@@ -751,8 +769,11 @@ def _require_positive_sum(nominal: FloatArray) -> None:
             "all nominal weights w_0 are 0: ratios need events of the reference hypothesis; "
             "concat a table of SM events."
         )
-    if nominal.sum() <= 0:
-        raise InputError(f"the nominal weights sum to {nominal.sum():.4g}: a positive cross-section is needed.")
+    total, size = float(nominal.sum()), float(np.abs(nominal).sum())
+    if total <= _CANCELLED * size:
+        raise InputError(
+            f"the nominal weights sum to {total:.4g}: a positive cross-section is needed (their sizes sum to {size:.4g})."
+        )
 
 
 def _check_parameters(model: BoostedInformationTree) -> None:
@@ -786,6 +807,9 @@ def _check_parameters(model: BoostedInformationTree) -> None:
     demand("bin_weights", model.bin_weights in BIN_WEIGHTS, f"one of {', '.join(BIN_WEIGHTS)}")
     demand("positive", isinstance(model.positive, (bool, np.bool_)), "True or False")
     demand("init", model.init in ("mean", None), "'mean' or None")
+    demand("leaf", model.leaf in ("constant", "linear"), '"constant" or "linear"')
+    ridge_fits = model.ridge == "auto" or (is_float(model.ridge) and float(model.ridge) >= 0)
+    demand("ridge", ridge_fits, "a number from 0 on, or 'auto'")
     for name in ("l2", "min_gain"):
         value = getattr(model, name)
         demand(name, is_float(value) and value >= 0, "a number of at least 0")

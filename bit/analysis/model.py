@@ -138,3 +138,9 @@ def compile_kernels() -> None:
     large.forest_.evaluator()(toy.features[0])
     parity = CPParity(flip=toy.feature_names[:1])
     BoostedInformationTree(n_estimators=2, cp_parity=parity).fit(toy).predict(toy)
+    # Linear leaves of small trees and of large ones, for both types of features.
+    for dtype in (np.float32, np.float64):
+        typed = EventTable(toy.features.astype(dtype), toy.weights, toy.basis, feature_names=toy.feature_names)
+        BoostedInformationTree(n_estimators=2, leaf="linear").fit(typed).predict(typed)
+        BoostedInformationTree(n_estimators=2, leaf="linear", cp_parity=parity).fit(typed)
+    BoostedInformationTree(n_estimators=1, leaf="linear", max_depth=7, min_samples_leaf=2).fit(toy).predict(toy)

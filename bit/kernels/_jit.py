@@ -103,6 +103,85 @@ def add_four(_, target, index, source, first, second, third, fourth):
 
 
 @intrinsic
+def write_deviations(_, source, first, second, third, fourth, bounds, start, target):
+    """Cut four float32 values to bounds, and write their distances from four centres to ``target[:4]``.
+
+    `bounds` and `target` are contiguous float64 arrays; in the first, from `start` on, stand four lower bounds, four
+    upper ones and four centres. If one of the values is not finite, all distances are 0.
+    """
+
+    def generate(context, builder, signature, args):
+        lane, mask = ir.IntType(32), ir.IntType(LANES)
+        values = ir.Constant(ir.VectorType(ir.FloatType(), LANES), ir.Undefined)
+        for k, at in enumerate(args[1:5]):
+            element = builder.load(_pointer(context, builder, signature.args[0], args[0], at, ir.FloatType()))
+            values = builder.insert_element(values, element, lane(k))
+        values = builder.fpext(values, _DOUBLES)
+        bound = _pointer(context, builder, signature.args[5], args[5], args[6], _DOUBLES)
+        low, high, centre = (builder.load(builder.gep(bound, [lane(k)]), align=8) for k in range(3))
+        above = builder.select(builder.fcmp_ordered(">", values, low), values, low)
+        within = builder.select(builder.fcmp_ordered("<", above, high), above, high)
+        # x - x is 0 for finite numbers only.
+        rest = builder.fsub(values, values)
+        finite = builder.bitcast(builder.fcmp_ordered("ord", rest, rest), mask)
+        all_finite = builder.icmp_unsigned("==", finite, mask((1 << LANES) - 1))
+        zero = ir.Constant(_DOUBLES, [0.0] * LANES)
+        index = context.get_constant(types.uint64, 0)
+        into = _pointer(context, builder, signature.args[7], args[7], index, _DOUBLES)
+        builder.store(builder.select(all_finite, builder.fsub(within, centre), zero), into, align=8)
+        return context.get_dummy_value()
+
+    arguments = (source, first, second, third, fourth, bounds, start, target)
+    return types.void(*arguments), generate
+
+
+@intrinsic
+def linear_value(_, value, slope, start, distance):
+    """``value + slope[start] distance[0] + ... + slope[start + 3] distance[3]``, added in this order."""
+
+    def generate(context, builder, signature, args):
+        lane = ir.IntType(32)
+        index = context.get_constant(types.uint64, 0)
+        factors = builder.load(_pointer(context, builder, signature.args[1], args[1], args[2], _DOUBLES), align=8)
+        distances = builder.load(_pointer(context, builder, signature.args[3], args[3], index, _DOUBLES), align=8)
+        terms = builder.fmul(factors, distances)
+        total = args[0]
+        for k in range(LANES):
+            total = builder.fadd(total, builder.extract_element(terms, lane(k)))
+        return total
+
+    return types.float64(value, slope, start, distance), generate
+
+
+@intrinsic
+def add_linear_values(_, target, index, value, first, slope, start, stride, distance):
+    """The same for four neighbouring outputs, added to ``target[index : index + 4]``.
+
+    Their slopes for one distance stand side by side, those for the next distance `stride` further on.
+    """
+
+    def generate(context, builder, signature, args):
+        lane = ir.IntType(32)
+        into = _pointer(context, builder, signature.args[0], args[0], args[1], _DOUBLES)
+        total = builder.load(_pointer(context, builder, signature.args[2], args[2], args[3], _DOUBLES), align=8)
+        at = args[5]
+        for k in range(LANES):
+            factors = builder.load(_pointer(context, builder, signature.args[4], args[4], at, _DOUBLES), align=8)
+            index = context.get_constant(types.uint64, k)
+            one = builder.load(_pointer(context, builder, signature.args[7], args[7], index, ir.DoubleType()))
+            each = ir.Constant(_DOUBLES, ir.Undefined)
+            for place in range(LANES):
+                each = builder.insert_element(each, one, lane(place))
+            total = builder.fadd(total, builder.fmul(factors, each))
+            at = builder.add(at, args[6])
+        builder.store(builder.fadd(builder.load(into, align=8), total), into, align=8)
+        return context.get_dummy_value()
+
+    arguments = (target, index, value, first, slope, start, stride, distance)
+    return types.void(*arguments), generate
+
+
+@intrinsic
 def lowest_bit(_, mask):
     """Number of the lowest bit that is set in a uint32, which is not 0."""
 

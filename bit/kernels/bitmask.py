@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bit.kernels._jit import LANES, add_four, kernel, lowest_bit
+from bit.kernels._jit import LANES, add_four, add_linear_values, kernel, linear_value, lowest_bit, write_deviations
 from bit.kernels.dtypes import INDEX
 
 MAX_LEAVES = 32
@@ -89,6 +89,81 @@ def predict_small_trees(
                     for k in range(0, n_lanes, LANES):
                         lane = INDEX(k)
                         add_four(total, i * width + lane, values, at_a + lane, at_b + lane, at_c + lane, at_d + lane)
+        for j in range(n_rows):
+            for k in range(columns.size):
+                out_prediction[INDEX(low + j), INDEX(columns[k])] = total[INDEX(j * n_lanes + k)]
+
+
+@kernel
+def predict_small_linear_trees(
+    features,
+    split_offset,
+    feature,
+    threshold,
+    mask,
+    leaf_offset,
+    value,
+    leaf_columns,
+    bounds,
+    slope,
+    first_tree,
+    last_tree,
+    columns,
+    out_prediction,
+):
+    """The same for trees with linear leaves.
+
+    Parameters
+    ----------
+    features, split_offset, feature, threshold, mask, leaf_offset, first_tree, last_tree, columns, out_prediction
+        As for `predict_small_trees`.
+    value : float64 array, shape (n_leaves, n_lanes)
+        Values of the leaves from left to right; n_lanes is 1, or n_outputs filled up with zeros to a multiple of 4.
+    leaf_columns : int64 array, shape (n_leaves, 4)
+        Features of each leaf; where it has fewer, any of them again, with slope 0.
+    bounds : float64 array, shape (n_leaves * 12,)
+        For each leaf the lower and upper bounds and the centres of its features.
+    slope : float64 array, shape (n_leaves * 4 * n_lanes,)
+        To the value is added sum_m slope_m (x_m - centre_m), unless one of the x_m is not finite; for each leaf
+        and m those of all outputs side by side.
+    """
+    n_features, n_lanes = features.shape[1], value.shape[1]
+    values = value.reshape(value.size)
+    tile = np.empty(n_features * _BLOCK, dtype=np.float32)
+    total = np.zeros(_BLOCK * n_lanes)
+    bits = np.empty(_BLOCK, dtype=np.uint32)
+    distance = np.empty(LANES)
+    for low in range(0, features.shape[0], _BLOCK):
+        n_rows = min(_BLOCK, features.shape[0] - low)
+        for j in range(n_rows):
+            for f in range(n_features):
+                tile[INDEX(f * _BLOCK + j)] = features[INDEX(low + j), INDEX(f)]
+            for k in range(columns.size):
+                total[INDEX(j * n_lanes + k)] = out_prediction[INDEX(low + j), INDEX(columns[k])]
+        for tree in range(first_tree, last_tree):
+            bits[:] = _ALL
+            for split in range(split_offset[tree], split_offset[tree + 1]):
+                column = tile[feature[split] * _BLOCK : (feature[split] + 1) * _BLOCK]
+                edge, rest = threshold[split], mask[split]
+                for j in range(_BLOCK):
+                    bits[j] &= _ALL if column[j] < edge else rest
+            first, width = INDEX(leaf_offset[tree]), INDEX(n_lanes)
+            for j in range(n_rows):
+                i = INDEX(j)
+                leaf = first + INDEX(lowest_bit(bits[i]))
+                a = INDEX(leaf_columns[leaf, 0]) * INDEX(_BLOCK) + i
+                b = INDEX(leaf_columns[leaf, 1]) * INDEX(_BLOCK) + i
+                c = INDEX(leaf_columns[leaf, 2]) * INDEX(_BLOCK) + i
+                d = INDEX(leaf_columns[leaf, 3]) * INDEX(_BLOCK) + i
+                write_deviations(tile, a, b, c, d, bounds, leaf * INDEX(3 * LANES), distance)
+                start = leaf * INDEX(LANES) * width
+                if n_lanes == 1:
+                    total[i] += linear_value(values[leaf], slope, start, distance)
+                else:
+                    for k in range(0, n_lanes, LANES):
+                        lane = INDEX(k)
+                        to, of = i * width + lane, leaf * width + lane
+                        add_linear_values(total, to, values, of, slope, start + lane, width, distance)
         for j in range(n_rows):
             for k in range(columns.size):
                 out_prediction[INDEX(low + j), INDEX(columns[k])] = total[INDEX(j * n_lanes + k)]

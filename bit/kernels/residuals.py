@@ -14,6 +14,12 @@ from bit.kernels.dtypes import INDEX
 _BLOCK = 1024  # rows: of a few features at a time, their codes and histograms stay in the first cache
 _GROUP = 4  # features that are summed together
 _BYTE = 256  # numbers that fit into a byte
+LEAF_FEATURES = 4
+"""Features of which a leaf can be a linear function."""
+_MANTISSA = np.uint64(0xFFFFFFFFFFFFF)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+N_MOMENTS = 16
+"""Sums of products of the features with the nominal weight, before those with the residuals."""
 
 
 @inlined
@@ -95,6 +101,142 @@ def build_root_histogram(columns, residual, first, scale, out_histogram):
         _sum_block(columns, low, n_rows, quanta, out_histogram)
 
 
+@inlined
+def _read_features(features, row, node, leaf_columns, leaf_signs, out_values):
+    """Features of a linear leaf; whether all of them are finite."""
+    finite = True
+    for m in range(LEAF_FEATURES):
+        column = leaf_columns[node, m]
+        value = 0.0
+        if column >= 0:
+            value = leaf_signs[node, m] * np.float64(np.float32(features[row, INDEX(column)]))
+            finite &= np.isfinite(value)
+        out_values[m] = value
+    return finite
+
+
+@inlined
+def _deviations(values, node, centre, low, high):
+    """From the centre of the leaf, within the range of its training events; in place."""
+    for m in range(LEAF_FEATURES):
+        values[m] = min(max(values[m], low[node, m]), high[node, m]) - centre[node, m]
+
+
+@inlined
+def _leaf_value(value, slope, node, output, deviations, is_linear):
+    total = value[node, output]
+    if is_linear:
+        for m in range(LEAF_FEATURES):
+            total += slope[node, output, m] * deviations[m]
+    return total
+
+
+@inlined
+def _half_of(words, row):
+    """0 or 1: half of the events, whatever their order; no matter if all weights double."""
+    mixed = np.uint64(0)
+    for word in range(words.shape[1]):
+        mixed = (mixed ^ (words[row, word] & _MANTISSA)) * _MIX
+    return INDEX(mixed >> np.uint64(63))
+
+
+@kernel
+def sum_moments(
+    columns,
+    feature,
+    above,
+    below,
+    children,
+    depth,
+    features,
+    leaf_columns,
+    leaf_signs,
+    origin,
+    unit,
+    words,
+    nominal,
+    residual,
+    first,
+    signs,
+    scales,
+    out_sums,
+    out_low,
+    out_high,
+):
+    """Sum products of the features of linear leaves with the nominal weight and the residuals.
+
+    Events of which one of these features is not finite do not count.
+
+    Parameters
+    ----------
+    columns, feature, above, below, children, depth
+        As for `update_residuals`.
+    features : float32 or float64 array, shape (n, n_columns)
+        Values x, cast to float32.
+    leaf_columns : int64 array, shape (n_nodes, 4)
+        Columns of the features of each leaf, -1 for none; all -1 if the leaf is constant.
+    leaf_signs : float64 array, shape (n_nodes, 4)
+        Their signs, for CP images.
+    origin, unit : float64 arrays, shape (n_nodes, 4)
+        The products are those of z = (sign x - origin) unit, between -1 and 1.
+    words : uint64 array, shape (n, m)
+        The bits of the records: they decide in which half an event is.
+    nominal : float64 array, shape (n,)
+        Nominal weights w.
+    residual : float64 array, shape (n, at least first + n_outputs)
+        Pseudo-residual weights u.
+    first : int
+        Column of the first one.
+    signs : float64 array, shape (n_outputs,)
+        Their signs, for CP images.
+    scales : float64 array, shape (2 + n_outputs,)
+        Powers of two for the squared nominal weight, the nominal weight and the residuals.
+    out_sums : int64 array, shape (n_nodes * 2 * n_lanes,)
+        Added to: for each node and each half of the events w^2, w, w z_i (4), w z_i z_j (10, i <= j), then for
+        each output u, u z_i (4); n_lanes is 16 + 5 n_outputs, filled up to a multiple of 4.
+    out_low, out_high : float64 arrays, shape (n_nodes, 4)
+        Lowered and raised to the range of sign x.
+    """
+    n, n_outputs = columns.shape[1], signs.size
+    n_lanes = ((N_MOMENTS + (1 + LEAF_FEATURES) * n_outputs + LANES - 1) // LANES) * LANES
+    own = np.empty(_BLOCK, dtype=np.uint8)
+    nodes = np.empty(_BLOCK, dtype=np.uint32)
+    values = np.empty(LEAF_FEATURES)
+    quanta = np.zeros(n_lanes, dtype=np.int64)
+    for low in range(0, n, _BLOCK):
+        n_rows = min(_BLOCK, n - low)
+        _find_nodes(columns, low, n_rows, feature, above, below, children, depth, own, nodes)
+        for j in range(n_rows):
+            i, node = INDEX(low + j), INDEX(nodes[INDEX(j)])
+            if leaf_columns[node, 0] < 0:
+                continue
+            if not _read_features(features, i, node, leaf_columns, leaf_signs, values):
+                continue
+            for m in range(LEAF_FEATURES):
+                out_low[node, m] = min(out_low[node, m], values[m])
+                out_high[node, m] = max(out_high[node, m], values[m])
+                values[m] = (values[m] - origin[node, m]) * unit[node, m]
+            w0 = nominal[i]
+            quanta[0] = _quantise(w0 * w0, scales[0])
+            quanta[1] = _quantise(w0, scales[1])
+            at = 2 + LEAF_FEATURES
+            for m in range(LEAF_FEATURES):
+                product = w0 * values[m]
+                quanta[2 + m] = _quantise(product, scales[1])
+                for other in range(m, LEAF_FEATURES):
+                    quanta[at] = _quantise(product * values[other], scales[1])
+                    at += 1
+            for k in range(n_outputs):
+                rest = signs[k] * residual[i, INDEX(first + k)]
+                quanta[at] = _quantise(rest, scales[2 + k])
+                for m in range(LEAF_FEATURES):
+                    quanta[at + 1 + m] = _quantise(rest * values[m], scales[2 + k])
+                at += 1 + LEAF_FEATURES
+            start = (INDEX(2) * node + _half_of(words, i)) * INDEX(n_lanes)
+            for lane in range(0, n_lanes, LANES):
+                add_lanes(out_sums, start + INDEX(lane), quanta, INDEX(lane))
+
+
 @kernel
 def update_residuals(
     columns,
@@ -104,6 +246,13 @@ def update_residuals(
     children,
     depth,
     value,
+    features,
+    leaf_columns,
+    leaf_signs,
+    centre,
+    low,
+    high,
+    slope,
     nominal,
     residual,
     first,
@@ -131,6 +280,13 @@ def update_residuals(
         Steps from the root to the lowest leaf.
     value : float64 array, shape (n_nodes, n_outputs)
         Rotated leaf values, learning rate included.
+    features, leaf_columns, leaf_signs
+        As for `sum_moments`.
+    centre, low, high : float64 arrays, shape (n_nodes, 4)
+        Where the linear part of a leaf is 0, and the range to which x is cut.
+    slope : float64 array, shape (n_nodes, n_outputs, 4) or (0, 0, 0)
+        Linear parts: added to the value is sum_m slope_m (sign x_m - centre_m) if all x_m are finite. Empty if
+        all leaves are constant; the arrays from `features` on are then not read.
     nominal : float64 array, shape (n,)
         Nominal weights.
     residual : float64 array, shape (n, at least first + n_outputs)
@@ -153,14 +309,19 @@ def update_residuals(
     own = np.empty(_BLOCK, dtype=np.uint8)
     nodes = np.empty(_BLOCK, dtype=np.uint32)
     quanta = np.empty(_BLOCK, dtype=np.int64)
-    for low in range(0, n, _BLOCK):
-        n_rows = min(_BLOCK, n - low)
-        _find_nodes(columns, low, n_rows, feature, above, below, children, depth, own, nodes)
+    deviations = np.empty(LEAF_FEATURES)
+    for start in range(0, n, _BLOCK):
+        n_rows = min(_BLOCK, n - start)
+        _find_nodes(columns, start, n_rows, feature, above, below, children, depth, own, nodes)
         for j in range(n_rows):
-            i, node = INDEX(low + j), INDEX(nodes[INDEX(j)])
-            w0 = nominal[i]
+            i, node = INDEX(start + j), INDEX(nodes[INDEX(j)])
+            w0, is_linear = nominal[i], False
+            if slope.size > 0 and leaf_columns[node, 0] >= 0:
+                is_linear = _read_features(features, i, node, leaf_columns, leaf_signs, deviations)
+                _deviations(deviations, node, centre, low, high)
             for k in range(n_outputs):
-                rest, step = residual[i, INDEX(first + k)], value[node, INDEX(k)]
+                rest = residual[i, INDEX(first + k)]
+                step = _leaf_value(value, slope, node, INDEX(k), deviations, is_linear)
                 if out_losses.size > 0:
                     out_losses[k] += _quantise((w0 * step - 2.0 * rest) * step, loss_scales[k])
                 rest -= w0 * step
@@ -170,7 +331,7 @@ def update_residuals(
             if out_root.size > 0:
                 quanta[INDEX(j)] = _quantise(residual[i, INDEX(first)], root_scale)
         if out_root.size > 0:
-            _sum_block(columns, low, n_rows, quanta, out_root)
+            _sum_block(columns, start, n_rows, quanta, out_root)
 
 
 @kernel
@@ -185,6 +346,15 @@ def update_residuals_of_pairs(
     image_above,
     image_below,
     value,
+    features,
+    leaf_columns,
+    leaf_signs,
+    image_columns,
+    image_signs,
+    centre,
+    low,
+    high,
+    slope,
     nominal,
     residual,
     first,
@@ -197,10 +367,14 @@ def update_residuals_of_pairs(
 
     Parameters
     ----------
-    columns, feature, above, below, children, depth, value, nominal, residual, first, loss_scales
+    columns, feature, above, below, children, depth, value
         As for `update_residuals`; residuals are those of the events, the images have `signs` times them.
     image_feature, image_above, image_below : uint32 and uint8 arrays, shape (n_nodes,)
         The splits in terms of the codes of the event whose image passes through them.
+    features, leaf_columns, leaf_signs, centre, low, high, slope, nominal, residual, first, loss_scales
+        As for `update_residuals`.
+    image_columns, image_signs : int64 and float64 array, shape (n_nodes, 4)
+        The features of linear leaves in terms of those of the event.
     signs : float64 array, shape (n_outputs,)
         Sign of each output under CP.
     out_losses : int64 array, shape (n_outputs,) or (0,)
@@ -213,16 +387,25 @@ def update_residuals_of_pairs(
     own = np.empty(_BLOCK, dtype=np.uint8)
     nodes = np.empty(_BLOCK, dtype=np.uint32)
     images = np.empty(_BLOCK, dtype=np.uint32)
-    for low in range(0, n, _BLOCK):
-        n_rows = min(_BLOCK, n - low)
-        _find_nodes(columns, low, n_rows, feature, above, below, children, depth, own, nodes)
-        _find_nodes(columns, low, n_rows, image_feature, image_above, image_below, children, depth, own, images)
+    deviations, of_image = np.empty(LEAF_FEATURES), np.empty(LEAF_FEATURES)
+    for start in range(0, n, _BLOCK):
+        n_rows = min(_BLOCK, n - start)
+        _find_nodes(columns, start, n_rows, feature, above, below, children, depth, own, nodes)
+        _find_nodes(columns, start, n_rows, image_feature, image_above, image_below, children, depth, own, images)
         for j in range(n_rows):
-            i, node, image = INDEX(low + j), INDEX(nodes[INDEX(j)]), INDEX(images[INDEX(j)])
-            w0 = nominal[i]
+            i, node, image = INDEX(start + j), INDEX(nodes[INDEX(j)]), INDEX(images[INDEX(j)])
+            w0, is_linear, image_is_linear = nominal[i], False, False
+            if slope.size > 0 and leaf_columns[node, 0] >= 0:
+                is_linear = _read_features(features, i, node, leaf_columns, leaf_signs, deviations)
+                _deviations(deviations, node, centre, low, high)
+            if slope.size > 0 and image_columns[image, 0] >= 0:
+                image_is_linear = _read_features(features, i, image, image_columns, image_signs, of_image)
+                _deviations(of_image, image, centre, low, high)
             for k in range(n_outputs):
                 rest = residual[i, INDEX(first + k)]
-                step = 0.5 * (value[node, INDEX(k)] + signs[k] * value[image, INDEX(k)])
+                own_value = _leaf_value(value, slope, node, INDEX(k), deviations, is_linear)
+                other = _leaf_value(value, slope, image, INDEX(k), of_image, image_is_linear)
+                step = 0.5 * (own_value + signs[k] * other)
                 if out_losses.size > 0:
                     out_losses[k] += _quantise((w0 * step - 2.0 * rest) * step, loss_scales[k])
                 rest -= w0 * step

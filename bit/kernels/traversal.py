@@ -71,6 +71,74 @@ def predict_trees(
 
 
 @kernel
+def predict_linear_trees(
+    features,
+    feature,
+    threshold,
+    children,
+    value,
+    leaf_columns,
+    centre,
+    low,
+    high,
+    slope,
+    tree_offset,
+    depth,
+    first_tree,
+    last_tree,
+    columns,
+    out_prediction,
+):
+    """Add trees with linear leaves of one group to predictions, in tree order.
+
+    Parameters
+    ----------
+    features, feature, threshold, children, value, tree_offset, depth, first_tree, last_tree, columns
+        As for `predict_trees`.
+    leaf_columns : int64 array, shape (n_nodes, 4)
+        Features of each leaf, -1 for none; those that are there come first.
+    centre, low, high : float64 arrays, shape (n_nodes, 4)
+        Where the linear part is 0, and the range to which x is cut.
+    slope : float64 array, shape (n_nodes, n_outputs, 4)
+        To the value is added sum_m slope_m (x_m - centre_m), unless one of the x_m is not finite.
+    out_prediction : float64 array, shape (n, n_columns)
+        Added to.
+    """
+    n_features = features.shape[1]
+    nodes = np.empty(_BLOCK, dtype=np.uint32)
+    tile = np.empty(n_features * _BLOCK, dtype=np.float32)
+    deviation = np.empty(leaf_columns.shape[1])
+    for start in range(0, features.shape[0], _BLOCK):
+        n_rows = min(_BLOCK, features.shape[0] - start)
+        for j in range(n_rows):
+            for f in range(n_features):
+                tile[INDEX(f * _BLOCK + j)] = features[INDEX(start + j), INDEX(f)]
+        for tree in range(first_tree, last_tree):
+            nodes[:] = tree_offset[tree]
+            for _ in range(depth[tree]):
+                for j in range(n_rows):
+                    node = INDEX(nodes[INDEX(j)])
+                    goes_left = tile[INDEX(feature[node]) * INDEX(_BLOCK) + INDEX(j)] < threshold[node]
+                    nodes[INDEX(j)] = children[(node << INDEX(1)) | INDEX(not goes_left)]
+            for j in range(n_rows):
+                node = INDEX(nodes[INDEX(j)])
+                finite = True
+                for m in range(deviation.size):
+                    column = leaf_columns[node, m]
+                    deviation[m] = 0.0
+                    if column >= 0:
+                        x = np.float64(tile[INDEX(column * _BLOCK + j)])
+                        finite &= np.isfinite(x)
+                        deviation[m] = min(max(x, low[node, m]), high[node, m]) - centre[node, m]
+                for k in range(columns.size):
+                    total = value[node, INDEX(k)]
+                    if finite:
+                        for m in range(deviation.size):
+                            total += slope[node, k, m] * deviation[m]
+                    out_prediction[INDEX(start + j), INDEX(columns[k])] += total
+
+
+@kernel
 def predict_one(row, feature, threshold, children, value, roots, depth, columns, out_prediction):
     """Add all trees of one group to the prediction of one event, in tree order.
 

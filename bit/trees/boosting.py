@@ -28,8 +28,9 @@ from bit.progress import progress_bar
 from bit.trees.binner import Binner, bin_measure
 from bit.trees.criterion import Metric
 from bit.trees.exact import exact_sum
-from bit.trees.forest import TreeGroup
+from bit.trees.forest import LinearLeaves, TreeGroup
 from bit.trees.grower import GrowthRules, Tree, grow_tree
+from bit.trees.linear import CONSTANT, LinearWalk, features_of_leaves, fit_slopes
 from bit.trees.mirror import Mirror
 from bit.trees.shards import Shards
 from bit.trees.threads import Threads
@@ -70,6 +71,10 @@ class BoostingPlan:
         Fraction of the events drawn for each tree.
     max_features : float
         Fraction of the features drawn for each tree.
+    leaf : str
+        Whether leaves are "constant" or "linear".
+    ridge : float or None
+        Shrinkage of the slopes of linear leaves; None chooses it in every tree.
     sketch : int or None
         Number of random combinations of the residuals in which splits are searched; None for all residuals.
     seed : int
@@ -90,6 +95,8 @@ class BoostingPlan:
     patience: int | None
     subsample: float
     max_features: float
+    leaf: str
+    ridge: float | None
     sketch: int | None
     seed: int
     show_progress: bool
@@ -252,7 +259,11 @@ class _Booster:
         columns = np.concatenate([self.columns, self.watched_columns])
         mirror = self.events.mirror
         mirror = None if mirror is None else mirror.of_outputs(columns)
-        return Shards(self.events.binner, table.features, table.weights, columns, self.threads, mirror, n_directions)
+        features = table.features
+        shards = Shards(self.events.binner, features, table.weights, columns, self.threads, mirror, n_directions)
+        if self.plan.leaf == "linear":
+            shards.keep_features(features)
+        return shards
 
     @property
     def is_even(self) -> npt.NDArray[np.bool_]:
@@ -365,20 +376,43 @@ class _Booster:
         value = _leaf_values(tree, residuals, self.rules.l2) * self.plan.learning_rate
         padded = np.zeros((len(value), len(self.shards.columns)))  # the watched weights are left as they are
         padded[:, : self.n_outputs] = value
+        linear, slope_changes = self._fit_slopes(tree, walk)
         if chosen is None and self.events.mirror is None:
             # Over the leaves: S_0 v^2 - 2 U v.
             change = float((residuals[:, :1] * value**2 - 2 * residuals[:, 1:] * value).sum())
-            self.shards.update(walk, padded, for_root=True)
+            change += slope_changes
+            self.shards.update(walk, padded, linear, for_root=True)
         else:
-            change = self.shards.update_with_loss(walk, padded)
+            change = self.shards.update_with_loss(walk, padded, linear)
         validation_change = None
         if self.watched is not None:
-            validation_change = self.watched.update_with_loss(walk, padded) * self.watched_scale
+            validation_change = self.watched.update_with_loss(walk, padded, linear) * self.watched_scale
         # The tree comes last: an interrupt before it leaves a loss too many, which is cut off at the end.
         self.train_loss.append(self.train_loss[-1] + change)
         if validation_change is not None:
             self.validation_loss.append(self.validation_loss[-1] + validation_change)
-        self.trees.append(_FinishedTree(tree, walk, value @ self.metric.inverse))
+        self.trees.append(_FinishedTree(tree, walk, value @ self.metric.inverse, self._unrotated(linear)))
+
+    def _fit_slopes(self, tree: Tree, walk: Walk) -> tuple[LinearWalk, float]:
+        """Linear parts of the leaves, learning rate included, and what they do to the loss."""
+        if self.plan.leaf == "constant":
+            return CONSTANT, 0.0
+        columns = features_of_leaves(*(np.array(column) for column in (tree.feature, tree.left, tree.right, tree.gain)))
+        moments = self.shards.sum_moments(walk, columns, self.n_outputs)
+        linear, changes = fit_slopes(columns, moments, self.plan.ridge)
+        rate = self.plan.learning_rate
+        slope = np.zeros((len(columns), len(self.shards.columns), linear.slope.shape[2]))
+        slope[:, : self.n_outputs] = rate * linear.slope
+        return linear._replace(slope=slope), float((rate**2 * changes[..., 0] + rate * changes[..., 1]).sum())
+
+    def _unrotated(self, linear: LinearWalk) -> LinearWalk:
+        """The slopes of the terms instead of those of the rotated residuals."""
+        slope = (
+            np.einsum("nkf,kj->njf", linear.slope[:, : self.n_outputs], self.metric.inverse)
+            if len(linear.slope)
+            else linear.slope
+        )
+        return linear._replace(slope=slope)
 
     def _combine(self) -> None:
         """Draw the combinations of the residuals in which the next tree's splits are searched."""
@@ -420,6 +454,7 @@ class _FinishedTree:
     tree: Tree
     walk: Walk
     value: FloatArray
+    linear: LinearWalk
 
 
 def _leaf_values(tree: Tree, sums: FloatArray, l2: float) -> FloatArray:
@@ -495,7 +530,17 @@ def _group(trees: Sequence[_FinishedTree], sums: FloatArray, binner: Binner, n_v
         sum_w=np.ascontiguousarray(sums[:, 2:]) / n_views,
         sum_w0_squared=np.ascontiguousarray(sums[:, 1]) / n_views**2,
         gain=np.array([gain for finished in trees for gain in finished.tree.gain]) / n_views,
+        linear=_linear_leaves(trees),
     )
+
+
+def _linear_leaves(trees: Sequence[_FinishedTree]) -> LinearLeaves | None:
+    """Linear parts of the leaves of all trees, if they have any."""
+    parts = [finished.linear for finished in trees]
+    if not parts or not len(parts[0].columns):
+        return None
+    columns, _, centre, low, high, slope = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return LinearLeaves(columns, centre, low, high, slope)
 
 
 def auto_learning_rate(n_estimators: int) -> float:

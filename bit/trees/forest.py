@@ -11,13 +11,53 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis, Term
-from bit.kernels.bitmask import predict_small_trees
+from bit.kernels.bitmask import predict_small_linear_trees, predict_small_trees
 from bit.kernels.dtypes import FEATURE
-from bit.kernels.traversal import predict_one, predict_trees
+from bit.kernels.traversal import predict_linear_trees, predict_one, predict_trees
 from bit.trees.threads import Threads
-from bit.trees.walk import bitmasks_of, children_of, depths_of
+from bit.trees.walk import bitmasks_of, children_of, depths_of, leaves_of
 
 _BLOCK = 16384  # rows cast at a time: they and their predictions stay in the caches
+
+
+@dataclass(frozen=True, eq=False)
+class LinearLeaves:
+    """Linear parts of the leaves of trees.
+
+    To the value of a leaf is added sum_m slope_m (x_m - centre_m) over its features, each x_m cut to the range from
+    low to high of the training events in the leaf: nothing is extrapolated. If one of them is not finite, nothing is
+    added.
+
+    Attributes
+    ----------
+    columns : ndarray of int64, shape (n_nodes, 4)
+        Features of each leaf, -1 for none; all -1 for constant leaves and inner nodes.
+    centre, low, high : ndarray of float64, shape (n_nodes, 4)
+        Mean and range; 0 where there is no feature.
+    slope : ndarray of float64, shape (n_nodes, n_group_outputs, 4)
+        Slopes with the learning rate folded in.
+    """
+
+    columns: npt.NDArray[np.int64]
+    centre: FloatArray
+    low: FloatArray
+    high: FloatArray
+    slope: FloatArray
+
+    def first(self, n_nodes: int) -> LinearLeaves:
+        """Return those of the first nodes.
+
+        Parameters
+        ----------
+        n_nodes : int
+            How many.
+
+        Returns
+        -------
+        LinearLeaves
+            Views.
+        """
+        return LinearLeaves(*(getattr(self, name)[:n_nodes] for name in ("columns", "centre", "low", "high", "slope")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +86,8 @@ class TreeGroup:
         Sum of squared nominal weights.
     gain : ndarray of float64, shape (n_nodes,)
         Information gained by the split, in the training metric; 0 for leaves.
+    linear : LinearLeaves or None
+        Linear parts of the leaves.
     """
 
     outputs: npt.NDArray[np.int64]
@@ -59,6 +101,7 @@ class TreeGroup:
     sum_w: FloatArray
     sum_w0_squared: FloatArray
     gain: FloatArray
+    linear: LinearLeaves | None = None
 
     @property
     def n_trees(self) -> int:
@@ -77,9 +120,32 @@ class TreeGroup:
         )
 
     @cached_property
+    def _linear_arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Trees with linear leaves in the form of ``kernels.traversal.predict_linear_trees``."""
+        assert self.linear is not None
+        feature, children, depth = self._walk
+        linear = self.linear
+        leaves = (self.value, linear.columns, linear.centre, linear.low, linear.high, linear.slope)
+        return (feature, self.threshold, children, *leaves, self.tree_offset, depth)
+
+    @cached_property
     def _bitmasks(self) -> tuple[npt.NDArray[Any], ...] | None:
         """Splits and leaves in the form of ``kernels.bitmask``; None if a tree has too many leaves for it."""
         return bitmasks_of(self.feature, self.threshold, self.left, self.right, self.value, self.tree_offset)
+
+    @cached_property
+    def _linear_bitmasks(self) -> tuple[npt.NDArray[Any], ...] | None:
+        """The same for trees with linear leaves."""
+        if self.linear is None or self._bitmasks is None:
+            return None
+        linear, (*splits, value) = self.linear, self._bitmasks
+        leaves = leaves_of(self.feature, self.left, self.right, self.tree_offset)
+        columns = linear.columns[leaves]
+        columns = np.where(columns < 0, np.maximum(columns[:, :1], 0), columns)
+        bounds = np.concatenate([linear.low[leaves], linear.high[leaves], linear.centre[leaves]], axis=1).ravel()
+        slope = np.zeros((len(leaves), columns.shape[1], value.shape[1]))
+        slope[:, :, : len(self.outputs)] = linear.slope[leaves].transpose(0, 2, 1)
+        return (*splits, value, columns, bounds, slope.ravel())
 
     def add_to(self, out: FloatArray, features: npt.NDArray[np.float32], first_tree: int, last_tree: int) -> None:
         """Add some of the trees to predictions.
@@ -94,6 +160,14 @@ class TreeGroup:
             Range of trees, the last one not included.
         """
         last_tree = min(last_tree, self.n_trees)
+        if self._linear_bitmasks is not None:
+            arrays = self._linear_bitmasks
+            predict_small_linear_trees(features, *arrays, first_tree, last_tree, self.outputs, out)  # type: ignore[call-arg]
+            return
+        if self.linear is not None:
+            linear = (*self._linear_arrays, first_tree, last_tree, self.outputs, out)
+            predict_linear_trees(features, *linear)
+            return
         if self._bitmasks is not None:
             tree_arrays = self._bitmasks
             predict_small_trees(features, *tree_arrays, first_tree, last_tree, self.outputs, out)  # type: ignore[call-arg]
@@ -123,6 +197,10 @@ class TreeGroup:
         row : ndarray of float32, shape (n_features,)
             Event.
         """
+        if self.linear is not None:
+            arrays = (*self._linear_arrays, 0, self.n_trees, self.outputs, out[np.newaxis])
+            predict_linear_trees(row[np.newaxis], *arrays)
+            return
         feature, children, depth = self._walk
         predict_one(row, feature, self.threshold, children, self.value, self.tree_offset, depth, self.outputs, out)
 
@@ -142,7 +220,8 @@ class TreeGroup:
         stop = int(self.tree_offset[min(n_trees, self.n_trees)])
         per_node = ("feature", "threshold", "left", "right", "value", "count", "sum_w", "sum_w0_squared", "gain")
         cut = {name: getattr(self, name)[:stop] for name in per_node}
-        return replace(self, tree_offset=self.tree_offset[: n_trees + 1], **cut)
+        linear = None if self.linear is None else self.linear.first(stop)
+        return replace(self, tree_offset=self.tree_offset[: n_trees + 1], linear=linear, **cut)
 
 
 @dataclass(frozen=True, eq=False)

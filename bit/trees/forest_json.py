@@ -16,6 +16,9 @@ groups : list of trees that share their splits over some outputs
     tree_offset : first node of each tree, then the number of nodes
     count, sum_w, sum_w0_squared : events, sums of weights (nominal first) and of squared nominal weights
     gain : information gained by the split
+    linear : absent, or per node null or the linear part of a leaf: {features, centre, coef, lo, hi}; to output k of
+        its value is added sum_m coef[k][m] (min(max(x_m, lo[m]), hi[m]) - centre[m]) with x_m = x[features[m]], terms
+        in order, unless one of the x_m is not finite
 basis : {param_names, terms, reference} of the polynomial, or null
 cp : null, or {sign, permutation, parity}: with image[f] = x[permutation[f]] * sign[f] and g the sum below, output k is
     (g_k(x) + parity[k] g_k(image)) / 2
@@ -40,7 +43,8 @@ import bit
 from bit.basis import PolynomialBasis
 from bit.errors import FileFormatError
 from bit.files import replacing
-from bit.trees.forest import ExactParity, Forest, TreeGroup
+from bit.kernels.residuals import LEAF_FEATURES
+from bit.trees.forest import ExactParity, Forest, LinearLeaves, TreeGroup
 
 FORMAT = "bit-forest/1"
 
@@ -105,7 +109,7 @@ def as_document(forest: Forest) -> dict[str, Any]:
             for name, unit, label in zip(forest.feature_names, units, latex, strict=True)
         ],
         "base": forest.base.tolist(),
-        "groups": [{name: getattr(group, name).tolist() for name in _ARRAYS} for group in forest.groups],
+        "groups": [_fields(group) for group in forest.groups],
         "basis": None
         if basis is None
         else {
@@ -176,12 +180,56 @@ def from_document(document: Any, source: str) -> Forest:
     return forest
 
 
+def _fields(group: TreeGroup) -> dict[str, Any]:
+    fields: dict[str, Any] = {name: getattr(group, name).tolist() for name in _ARRAYS}
+    linear = group.linear
+    if linear is not None:
+        used = (linear.columns >= 0).sum(axis=1).tolist()
+        fields["linear"] = [
+            {
+                "features": linear.columns[node, :n].tolist(),
+                "centre": linear.centre[node, :n].tolist(),
+                "coef": linear.slope[node, :, :n].tolist(),
+                "lo": linear.low[node, :n].tolist(),
+                "hi": linear.high[node, :n].tolist(),
+            }
+            if n
+            else None
+            for node, n in enumerate(used)
+        ]
+    return fields
+
+
+def _linear(parts: list[dict[str, Any] | None], n_outputs: int) -> LinearLeaves:
+    shape = (len(parts), LEAF_FEATURES)
+    columns, (centre, low, high) = np.full(shape, -1, dtype=np.int64), np.zeros((3, *shape))
+    slope = np.zeros((len(parts), n_outputs, LEAF_FEATURES))
+    for node, part in enumerate(parts):
+        if part is not None:
+            n = len(part["features"])
+            if not all(isinstance(feature, int) and feature >= 0 for feature in part["features"]):
+                raise ValueError("a leaf is linear in a feature that does not exist")
+            columns[node, :n] = part["features"]
+            for name, target in (
+                ("centre", centre[node]),
+                ("lo", low[node]),
+                ("hi", high[node]),
+                ("coef", slope[node]),
+            ):
+                numbers = np.array(part[name], dtype=np.float64)
+                if numbers.shape != target[..., :n].shape or not np.isfinite(numbers).all():
+                    raise ValueError(f"{name} of a linear leaf does not have a number for each feature and output")
+                target[..., :n] = numbers
+    return LinearLeaves(columns, centre, low, high, slope)
+
+
 def _group(fields: dict[str, Any]) -> TreeGroup:
     arrays = {name: np.array(fields[name], dtype=dtype) for name, dtype in _ARRAYS.items()}
     n_outputs = len(arrays["outputs"])
     arrays["value"] = arrays["value"].reshape(-1, n_outputs)
     arrays["sum_w"] = arrays["sum_w"].reshape(-1, 1 + n_outputs)
-    return TreeGroup(**arrays)
+    linear = _linear(fields["linear"], n_outputs) if "linear" in fields else None
+    return TreeGroup(**arrays, linear=linear)
 
 
 def _parity(fields: dict[str, Any], n_features: int) -> ExactParity:
@@ -211,6 +259,11 @@ def _check_group(group: TreeGroup, forest: Forest) -> None:
         raise ValueError("a node points to a feature or a child that does not exist")
     if group.tree_offset[0] != 0 or group.tree_offset[-1] != n_nodes or (np.diff(group.tree_offset) < 1).any():
         raise ValueError("tree_offset does not cover the nodes")
+    if group.linear is not None:
+        if len(group.linear.columns) != n_nodes:
+            raise ValueError(f"linear has {len(group.linear.columns)} entries for {n_nodes} nodes")
+        if (group.linear.columns >= forest.n_features).any():
+            raise ValueError("a leaf is linear in a feature that does not exist")
     if (group.outputs < 0).any() or (group.outputs >= forest.n_outputs).any():
         raise ValueError("a group names an output that does not exist")
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bit.basis import FloatArray, Term
 from bit.kernels.dtypes import CODE, N_CODES, NAN_CODE
 from bit.parity import CPParity
+from bit.trees.linear import LinearWalk
 from bit.trees.walk import IntArray, Walk
 
 
@@ -100,6 +101,25 @@ class Mirror:
             children=walk.children,
             depth=walk.depth,
         )
+
+    def leaves_of_images(self, linear: LinearWalk) -> tuple[IntArray, FloatArray]:
+        """Columns and signs of the features of linear leaves in terms of the event whose image is in the leaf.
+
+        Parameters
+        ----------
+        linear : LinearWalk
+            Linear parts of leaves.
+
+        Returns
+        -------
+        columns : ndarray of int64, shape (n_nodes, 4)
+            Columns, -1 for none.
+        signs : ndarray of float64, shape (n_nodes, 4)
+            Factors.
+        """
+        used = linear.columns >= 0
+        columns = np.where(used, self.source[linear.columns], -1)
+        return columns, np.where(used & self.flipped[linear.columns], -1.0, 1.0)
 
     def relabel(self, n_edges: IntArray) -> npt.NDArray[np.uint8]:
         """Codes of the images, for thresholds that are symmetric.

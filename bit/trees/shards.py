@@ -15,20 +15,31 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray
 from bit.kernels._jit import LANES
-from bit.kernels.dtypes import CODE, N_CODES, ROW, SUM
+from bit.kernels.dtypes import CODE, FEATURE, N_CODES, ROW, SUM
 from bit.kernels.histogram import build_histograms
 from bit.kernels.partition import divide_rows
-from bit.kernels.residuals import build_root_histogram, sum_by_leaf, update_residuals, update_residuals_of_pairs
+from bit.kernels.residuals import (
+    LEAF_FEATURES,
+    N_MOMENTS,
+    build_root_histogram,
+    sum_by_leaf,
+    sum_moments,
+    update_residuals,
+    update_residuals_of_pairs,
+)
 from bit.kernels.rotation import combine_residuals, rotate_weights
 from bit.kernels.sums import bounds_of, sum_quanta
 from bit.trees.binner import Binner, encode
 from bit.trees.exact import exact_sum, quantisation_scale
+from bit.trees.linear import CONSTANT, LinearWalk, Moments
 from bit.trees.mirror import Mirror
 from bit.trees.threads import Threads
 from bit.trees.walk import IntArray, Walk
 
 _CACHE_LINE = 64  # bytes
+_ALMOST_ONE = 1.0 - 1e-9
 _ALL_CODES = np.arange(N_CODES)[np.newaxis]
+_NO_FEATURES = np.empty((0, 0), dtype=FEATURE)
 _ALL_ROWS = np.empty(0, dtype=ROW)  # as the kernels take it
 
 
@@ -171,8 +182,11 @@ class _Shard:
     ) -> None:
         self.n_features = n_features
         self.weights = weights
+        self.features: npt.NDArray[np.floating] = _NO_FEATURES
         self.first = -(-n_features // 8) + 1
         self.records = _aligned_empty(len(weights), self.first + (n_directions or n_residuals))
+        # What fills up the last word of the codes is read where events are divided into halves.
+        self.records[:, : self.first - 1] = 0.0
         self.nominal = self.records[:, self.first - 1]
         self.nominal[:] = weights[:, 0]
         self.codes = self.records.view(CODE)
@@ -473,7 +487,78 @@ class Shards:
         self.threads.map(lambda s, out: s.divide(splits, sides, quanta, signs, out), self._shards, parts)
         return parts
 
-    def update(self, tree: Walk, value: FloatArray, *, for_root: bool) -> None:
+    def keep_features(self, features: npt.NDArray[np.floating]) -> None:
+        """Hold on to the values of the features, for linear leaves.
+
+        Parameters
+        ----------
+        features : ndarray of float32 or float64, shape (n, n_features)
+            Those of the events.
+        """
+        features = np.ascontiguousarray(features)
+        for shard, (low, high) in zip(self._shards, self._ranges, strict=True):
+            shard.features = features[low:high]
+        # As the kernels read them: in float32.
+        finite = [column[np.isfinite(column)] for column in (x.astype(FEATURE) for x in features.T)]
+        low, high = np.array([(x.min(), x.max()) if len(x) else (0.0, 0.0) for x in finite], dtype=np.float64).T
+        if self.mirror is not None:
+            # The range of a feature and of its images.
+            image_low, image_high = low[self.mirror.source], high[self.mirror.source]
+            turned = self.mirror.flipped
+            low = np.minimum(low, np.where(turned, -image_high, image_low))
+            high = np.maximum(high, np.where(turned, -image_low, image_high))
+        half = 0.5 * (high - low)
+        self._origin = 0.5 * (low + high)
+        # A little less than needed, so that rounding leaves no product above 1.
+        self._unit = _ALMOST_ONE / np.where(half > 0, half, 1.0)
+
+    def sum_moments(self, tree: Walk, columns: IntArray, n_outputs: int) -> Moments:
+        """Sum what a linear fit in every leaf needs.
+
+        Parameters
+        ----------
+        tree : Walk
+            The tree.
+        columns : ndarray of int64, shape (n_nodes, 4)
+            Features of each leaf, -1 for none.
+        n_outputs : int
+            Number of residuals, the first ones.
+
+        Returns
+        -------
+        Moments
+            Sums over all events and images.
+        """
+        n_nodes = len(columns)
+        sizes = [self._largest_nominal**2, self._largest_nominal, *self.largest[:n_outputs]]
+        scales = np.array([quantisation_scale(size, self.n_rows) for size in sizes])
+        n_lanes = -(-(N_MOMENTS + (1 + LEAF_FEATURES) * n_outputs) // LANES) * LANES
+        origin, unit = np.where(columns >= 0, [self._origin[columns], self._unit[columns]], 0.0)
+        linear = CONSTANT._replace(columns=columns, signs=np.ones(columns.shape))
+        views = [(tree, linear.columns, linear.signs, np.ones(n_outputs))]
+        if self.mirror is not None:
+            image = self.mirror.walk_of_images(tree, self._n_edges)
+            views.append((image, *self.mirror.leaves_of_images(linear), self.mirror.signs[:n_outputs]))
+        sums = [np.zeros(n_nodes * 2 * n_lanes, dtype=SUM) for _ in self._shards]
+        lows = [np.full(columns.shape, np.inf) for _ in self._shards]
+        highs = [np.full(columns.shape, -np.inf) for _ in self._shards]
+
+        def work(shard: _Shard, out_sums: IntArray, out_low: FloatArray, out_high: FloatArray) -> None:
+            residuals = (shard.words, shard.nominal, shard.residual, shard.first_residual)
+            for walk, leaf_columns, leaf_signs, signs in views:
+                leaves = (shard.features, leaf_columns, leaf_signs, origin, unit)
+                sum_moments(shard.columns, *walk, *leaves, *residuals, signs, scales, out_sums, out_low, out_high)
+
+        self.threads.map(work, self._shards, sums, lows, highs)
+        total = np.sum(sums, axis=0).reshape(n_nodes, 2, n_lanes)[:, :, : N_MOMENTS + (1 + LEAF_FEATURES) * n_outputs]
+        each = np.concatenate(
+            [scales[:1], np.repeat(scales[1], N_MOMENTS - 1), np.repeat(scales[2:], 1 + LEAF_FEATURES)]
+        )
+        # Added before they are rounded to float64: the sum does not depend on the division into halves.
+        whole = total.sum(axis=1) / each
+        return Moments(whole, total / each, origin, unit, np.min(lows, axis=0), np.max(highs, axis=0))
+
+    def update(self, tree: Walk, value: FloatArray, linear: LinearWalk, *, for_root: bool) -> None:
         """Take a tree out of the residuals.
 
         Parameters
@@ -482,12 +567,14 @@ class Shards:
             The tree.
         value : ndarray of float64, shape (n_nodes, n_residuals)
             Rotated leaf values, learning rate included.
+        linear : LinearWalk
+            Linear parts of the leaves.
         for_root : bool
             Whether the next tree begins with all events: its root is then summed at once where that is possible.
         """
-        self._update(tree, value, np.empty(0), for_root=for_root)
+        self._update(tree, value, linear, np.empty(0), for_root=for_root)
 
-    def update_with_loss(self, tree: Walk, value: FloatArray) -> float:
+    def update_with_loss(self, tree: Walk, value: FloatArray, linear: LinearWalk) -> float:
         """Take a tree out of the residuals, and follow the loss event by event.
 
         Parameters
@@ -496,6 +583,8 @@ class Shards:
             The tree.
         value : ndarray of float64, shape (n_nodes, n_residuals)
             Rotated leaf values, learning rate included.
+        linear : LinearWalk
+            Linear parts of the leaves.
 
         Returns
         -------
@@ -503,11 +592,17 @@ class Shards:
             Change of sum (w_0 F^2 - 2 w F) over the events.
         """
         height = np.abs(value).max(axis=0)
+        if len(linear.slope):
+            # The mean of signed weights may lie outside of the range.
+            reach = np.maximum(np.abs(linear.low - linear.centre), np.abs(linear.high - linear.centre))
+            height = (np.abs(value) + (np.abs(linear.slope) * reach[:, np.newaxis]).sum(axis=2)).max(axis=0)
         sizes = (self._largest_nominal * height + 2 * self.largest) * height
         scales = np.array([quantisation_scale(size, self.n_events) for size in sizes])
-        return float((self._update(tree, value, scales, for_root=False) / scales).sum())
+        return float((self._update(tree, value, linear, scales, for_root=False) / scales).sum())
 
-    def _update(self, tree: Walk, value: FloatArray, loss_scales: FloatArray, *, for_root: bool) -> IntArray:
+    def _update(
+        self, tree: Walk, value: FloatArray, linear: LinearWalk, loss_scales: FloatArray, *, for_root: bool
+    ) -> IntArray:
         largest = [np.zeros(len(self.columns)) for _ in self._shards]
         losses = [np.zeros(len(loss_scales), dtype=SUM) for _ in self._shards]
         # The scale of the next tree is most often that of this one; if not, its root is summed anew.
@@ -515,16 +610,20 @@ class Shards:
         fused = for_root and self._keeps_root
         roots = [np.zeros(self.n_features * N_CODES if fused else 0, dtype=SUM) for _ in self._shards]
         image = tree if self.mirror is None else self.mirror.walk_of_images(tree, self._n_edges)
+        of_images = linear[:2] if self.mirror is None else self.mirror.leaves_of_images(linear)
 
         def work(shard: _Shard, out_losses: IntArray, out_largest: FloatArray, out_root: IntArray) -> None:
             residuals = (shard.nominal, shard.residual, shard.first_residual, loss_scales)
             if self.mirror is None:
-                update_residuals(shard.columns, *tree, value, *residuals, root_scale, out_losses, out_largest, out_root)
+                leaves = (value, shard.features, *linear)
+                update_residuals(
+                    shard.columns, *tree, *leaves, *residuals, root_scale, out_losses, out_largest, out_root
+                )
             else:
                 images = (image.feature, image.above, image.below)
-                update_residuals_of_pairs(
-                    shard.columns, *tree, *images, value, *residuals, self.mirror.signs, out_losses, out_largest
-                )
+                both = (value, shard.features, *linear[:2], *of_images, *linear[2:])
+                pairs = (*images, *both, *residuals, self.mirror.signs)
+                update_residuals_of_pairs(shard.columns, *tree, *pairs, out_losses, out_largest)
 
         self.threads.map(work, self._shards, losses, largest, roots)
         self._next_root = (root_scale, np.sum(roots, axis=0)) if fused else None

@@ -114,6 +114,37 @@ def depths_of(
     return np.maximum.reduceat(level, tree_offset[:-1])
 
 
+def leaves_of(
+    feature: npt.NDArray[np.integer],
+    left: npt.NDArray[np.integer],
+    right: npt.NDArray[np.integer],
+    tree_offset: IntArray,
+) -> IntArray:
+    """Leaves of all trees, those of each from left to right.
+
+    Parameters
+    ----------
+    feature, left, right : ndarray of int, shape (n_nodes,)
+        The trees; feature -1 marks a leaf.
+    tree_offset : ndarray of int64, shape (n_trees + 1,)
+        First node of each tree.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_leaves,)
+        Numbers of the leaves.
+    """
+    leaves: list[int] = []
+    open_nodes = tree_offset[:-1][::-1].tolist()
+    while open_nodes:
+        node = open_nodes.pop()
+        if feature[node] < 0:
+            leaves.append(node)
+        else:
+            open_nodes += [int(right[node]), int(left[node])]
+    return np.array(leaves, dtype=np.int64)
+
+
 def bitmasks_of(
     feature: npt.NDArray[np.int32],
     threshold: npt.NDArray[np.float32],

@@ -13,13 +13,20 @@ from bit.kernels.binning import encode_features
 from bit.kernels.bitmask import MAX_LEAVES, predict_small_trees
 from bit.kernels.histogram import build_histograms
 from bit.kernels.partition import divide_rows
-from bit.kernels.residuals import build_root_histogram, sum_by_leaf, update_residuals, update_residuals_of_pairs
+from bit.kernels.residuals import (
+    build_root_histogram,
+    sum_by_leaf,
+    sum_moments,
+    update_residuals,
+    update_residuals_of_pairs,
+)
 from bit.kernels.rotation import rotate_weights
 from bit.kernels.sorting import fill_buckets, key_range, pick_steps, select_buckets, sort_values
 from bit.kernels.splitting import all_positive, find_splits
 from bit.kernels.sums import bounds_of, sum_quanta
 from bit.kernels.traversal import predict_one, predict_trees
 from bit.trees.forest import TreeGroup
+from bit.trees.linear import CONSTANT, LinearWalk
 from bit.trees.mirror import Mirror
 from bit.trees.walk import bitmasks_of, children_of, depths_of, walk_of
 
@@ -424,19 +431,57 @@ def random_update(rng, tree, n, n_outputs):
     return events, tree, value, 2.0 ** rng.integers(0, 40, n_outputs), n_edges
 
 
-@given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees)
-def test_update_residuals(seed, n_outputs, tree):
-    assert_update(np.random.default_rng(seed), tree, 60, n_outputs)
+NO_FEATURES = np.empty((0, 0), dtype=np.float32)
+leaf_kinds = st.sampled_from(["constant", "float32", "float64"])
 
 
-def test_update_residuals_in_blocks(rng):
-    assert_update(rng, "three levels", 2500, 3)
+def random_leaves(rng, n_nodes, n_outputs, *, signed):
+    """Linear parts with up to four of six features; about a quarter of the leaves has none."""
+    columns, signs = np.full((n_nodes, 4), -1), np.ones((n_nodes, 4))
+    (centre, low, high), slope = np.zeros((3, n_nodes, 4)), np.zeros((n_nodes, n_outputs, 4))
+    for node in range(n_nodes):
+        m = int(rng.integers(0, 5)) if rng.random() < 0.9 else 0
+        columns[node, :m] = rng.permutation(6)[:m]
+        if signed:
+            signs[node, :m] = rng.choice([-1.0, 1.0], m)
+        low[node, :m], high[node, :m] = np.sort(rng.normal(size=(2, m)), axis=0)
+        centre[node, :m] = rng.normal(size=m)  # also outside the range, as with negative weights
+        slope[node, :, :m] = rng.normal(size=(n_outputs, m))
+    return LinearWalk(columns, signs, centre, low, high, slope)
 
 
-def assert_update(rng, tree, n, n_outputs):
+def random_values(rng, n, dtype):
+    """Values of six features, some of them not finite, some only so as float32."""
+    features = rng.normal(size=(n, 6))
+    special = [np.nan, np.inf, -np.inf, -0.0] + ([1e300, 1.0 + 2**-40] if dtype == "float64" else [])
+    chosen = rng.random(features.shape) < 0.05
+    features[chosen] = rng.choice(special, chosen.sum())
+    return features.astype(dtype)
+
+
+def random_linear(rng, n, n_nodes, n_outputs, kind, *, signed=True):
+    """Features and linear parts of the leaves for the kernel, and the same for the twin."""
+    if kind == "constant":
+        return (NO_FEATURES, CONSTANT), (None, None)
+    features, leaves = random_values(rng, n, kind), random_leaves(rng, n_nodes, n_outputs, signed=signed)
+    return (features, leaves), (features, leaves)
+
+
+@given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees, kind=leaf_kinds)
+def test_update_residuals(seed, n_outputs, tree, kind):
+    assert_update(np.random.default_rng(seed), tree, 60, n_outputs, kind)
+
+
+@pytest.mark.parametrize("kind", ["constant", "float32"])
+def test_update_residuals_in_blocks(rng, kind):
+    assert_update(rng, "three levels", 2500, 3, kind)
+
+
+def assert_update(rng, tree, n, n_outputs, kind):
     events, tree, value, loss_scales, _ = random_update(rng, tree, n, n_outputs)
+    (features, leaves), of_twin = random_linear(rng, n, len(tree[0]), n_outputs, kind)
     losses, updated, largest = slow.update_residuals(
-        events.of_features, tree, value, events.nominal, loss_scales, events.residual
+        events.of_features, tree, value, events.nominal, loss_scales, events.residual, *of_twin
     )
     out_losses, out_largest = np.zeros_like(losses), np.zeros(n_outputs)
     scale = 2.0 ** rng.integers(0, 40)
@@ -448,8 +493,8 @@ def assert_update(rng, tree, n, n_outputs):
     ]:
         out_root[:], out_largest[:] = 0, 0
         update_residuals(
-            events.columns, *walk_of_tree(tree), value, records[:, events.first - 1], records, events.first,
-            scales, scale, sums, out_largest, out_root,
+            events.columns, *walk_of_tree(tree), value, features, *leaves, records[:, events.first - 1], records,
+            events.first, scales, scale, sums, out_largest, out_root,
         )  # fmt: skip
     np.testing.assert_array_equal(without_loss, events.records)
     np.testing.assert_array_equal(out_losses, losses)
@@ -459,40 +504,131 @@ def assert_update(rng, tree, n, n_outputs):
         np.testing.assert_array_equal(out_root, slow.build_root_histogram(events.of_features, updated[:, 0], scale))
 
 
-def random_mirror(rng, n_outputs):
+def random_mirror(rng, n_outputs, n_features=3):
     """CP that swaps the first two features, which then have the same thresholds, and turns some of them round."""
-    flipped = rng.random(3) < 0.5
+    flipped = rng.random(n_features) < 0.5
     flipped[1] = flipped[0]
-    return Mirror(np.array([1, 0, 2]), flipped, rng.choice([-1.0, 1.0], n_outputs))
+    source = np.arange(n_features)
+    source[:2] = 1, 0
+    return Mirror(source, flipped, rng.choice([-1.0, 1.0], n_outputs))
 
 
-@given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees)
-def test_update_residuals_of_pairs(seed, n_outputs, tree):
-    assert_update_of_pairs(np.random.default_rng(seed), tree, 60, n_outputs)
+@given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees, kind=leaf_kinds)
+def test_update_residuals_of_pairs(seed, n_outputs, tree, kind):
+    assert_update_of_pairs(np.random.default_rng(seed), tree, 60, n_outputs, kind)
 
 
-def test_update_residuals_of_pairs_in_blocks(rng):
-    assert_update_of_pairs(rng, "three levels", 2500, 3)
+@pytest.mark.parametrize("kind", ["constant", "float32"])
+def test_update_residuals_of_pairs_in_blocks(rng, kind):
+    assert_update_of_pairs(rng, "three levels", 2500, 3, kind)
 
 
-def assert_update_of_pairs(rng, tree, n, n_outputs):
+def assert_update_of_pairs(rng, tree, n, n_outputs, kind):
     events, tree, value, loss_scales, n_edges = random_update(rng, tree, n, n_outputs)
-    mirror = random_mirror(rng, n_outputs)
-    image = (mirror.signs, mirror.source, mirror.relabel(n_edges))
+    # The leaves are linear in six features, of which only the first three have codes.
+    mirror = random_mirror(rng, n_outputs, 6)
+    coded = Mirror(mirror.source[:3], mirror.flipped[:3], mirror.signs)
+    image = (mirror.signs, mirror.source[:3], coded.relabel(n_edges))
+    (features, leaves), of_twin = random_linear(rng, n, len(tree[0]), n_outputs, kind, signed=False)
     losses, updated, largest = slow.update_residuals_of_pairs(
-        events.of_features, tree, value, events.nominal, loss_scales, *image, events.residual
+        events.of_features, tree, value, events.nominal, loss_scales, *image, events.residual, *of_twin, mirror
     )
     out_losses, out_largest = np.zeros_like(losses), np.zeros(n_outputs)
     walk = walk_of_tree(tree)
-    of_images = mirror.walk_of_images(walk, n_edges)
-    update_residuals_of_pairs(
-        events.columns, *walk, of_images.feature, of_images.above, of_images.below, value,
-        events.records[:, events.first - 1], events.records, events.first, loss_scales, mirror.signs,
-        out_losses, out_largest,
-    )  # fmt: skip
+    of_images = coded.walk_of_images(walk, n_edges)
+    without_loss = events.records.copy()
+    for records, scales, sums in [
+        (without_loss, loss_scales[:0], out_losses[:0]),
+        (events.records, loss_scales, out_losses),
+    ]:
+        out_largest[:] = 0
+        update_residuals_of_pairs(
+            events.columns, *walk, of_images.feature, of_images.above, of_images.below, value,
+            features, *leaves[:2], *mirror.leaves_of_images(leaves), *leaves[2:],
+            records[:, events.first - 1], records, events.first, scales, mirror.signs, sums, out_largest,
+        )  # fmt: skip
+    np.testing.assert_array_equal(without_loss, events.records)
     np.testing.assert_array_equal(out_losses, losses)
     np.testing.assert_array_equal(events.residual, updated)
     np.testing.assert_array_equal(out_largest, largest)
+
+
+class Moments:
+    """Everything of which `sum_moments` makes its sums, for random leaves and events."""
+
+    def __init__(self, rng, tree, n, n_outputs, dtype):
+        self.events, self.tree, *_ = random_update(rng, tree, n, n_outputs)
+        self.features = random_values(rng, n, dtype)
+        self.leaves = random_leaves(rng, len(self.tree[0]), n_outputs, signed=True)
+        self.origin = rng.normal(size=self.leaves.columns.shape)
+        self.unit = rng.uniform(0.1, 1.0, self.leaves.columns.shape)
+        self.signs = rng.choice([-1.0, 1.0], n_outputs)
+        self.scales = 2.0 ** rng.integers(0, 40, 2 + n_outputs)
+
+    def summed(self, rows=slice(None)):
+        """Sums, lowest and highest values of some rows, from the kernel."""
+        n_nodes, n_outputs = len(self.tree[0]), len(self.signs)
+        records = np.ascontiguousarray(self.events.records[rows])
+        n_lanes = -(-(16 + 5 * n_outputs) // 4) * 4
+        sums = np.full(n_nodes * 2 * n_lanes, 5, dtype=np.int64)
+        low, high = np.full((n_nodes, 4), np.inf), np.full((n_nodes, 4), -np.inf)
+        sum_moments(
+            np.ascontiguousarray(self.events.columns[:, rows]), *walk_of_tree(self.tree), self.features[rows],
+            self.leaves.columns, self.leaves.signs, self.origin, self.unit, records.view(np.uint64),
+            records[:, self.events.first - 1], records, self.events.first, self.signs, self.scales, sums, low, high,
+        )  # fmt: skip
+        sums = sums.reshape(n_nodes, 2, n_lanes) - 5
+        assert (sums[:, :, 16 + 5 * n_outputs :] == 0).all()
+        return sums[:, :, : 16 + 5 * n_outputs], low, high
+
+    def of_twin(self):
+        events, leaves = self.events, self.leaves
+        return slow.sum_moments(
+            events.of_features, self.tree, self.features, leaves.columns, leaves.signs, self.origin, self.unit,
+            events.words, events.nominal, events.residual, self.signs, self.scales,
+        )  # fmt: skip
+
+
+@given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees, dtype=st.sampled_from(["float32", "float64"]))
+def test_sum_moments(seed, n_outputs, tree, dtype):
+    moments = Moments(np.random.default_rng(seed), tree, 60, n_outputs, dtype)
+    for got, expected in zip(moments.summed(), moments.of_twin(), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_sum_moments_in_blocks(rng):
+    moments = Moments(rng, "three levels", 2500, 2, "float32")
+    summed = moments.summed()
+    for got, expected in zip(summed, moments.of_twin(), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    # Each half is there, and has about half of the squared weights.
+    square = summed[0][..., 0].sum(axis=0) / summed[0][..., 0].sum()
+    assert abs(square[0] - 0.5) < 5 * 0.5 / np.sqrt(len(moments.features) / 4)
+
+
+@given(seed=seeds, n_outputs=st.integers(1, 4), tree=trees)
+def test_moments_depend_neither_on_the_order_nor_on_the_unit_of_the_weights(seed, n_outputs, tree):
+    rng = np.random.default_rng(seed)
+    moments = Moments(rng, tree, 60, n_outputs, "float32")
+    expected = moments.summed()
+    cut = int(rng.integers(0, 61))
+    order = rng.permutation(60)
+    parts = [moments.summed(order[:cut]), moments.summed(order[cut:])]
+    np.testing.assert_array_equal(parts[0][0] + parts[1][0], expected[0])
+    np.testing.assert_array_equal(np.minimum(parts[0][1], parts[1][1]), expected[1])
+    np.testing.assert_array_equal(np.maximum(parts[0][2], parts[1][2]), expected[2])
+    moments.events.records[:, moments.events.first - 1 :] *= 2
+    moments.scales[0], moments.scales[1:] = moments.scales[0] / 4, moments.scales[1:] / 2
+    np.testing.assert_array_equal(moments.summed()[0], expected[0])
+
+
+def test_constant_leaves_have_no_moments(rng):
+    moments = Moments(rng, "three levels", 60, 2, "float32")
+    moments.leaves.columns[:] = -1
+    sums, low, high = moments.summed()
+    assert (sums == 0).all()
+    assert (low == np.inf).all()
+    assert (high == -np.inf).all()
 
 
 @given(seed=seeds, n_outputs=st.integers(1, 6), names=st.lists(trees, min_size=1, max_size=3))

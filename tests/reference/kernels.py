@@ -95,25 +95,87 @@ def leaf_of(codes, tree):
     return node
 
 
-def update_residuals(codes, tree, value, nominal, loss_scales, residual):
+def leaf_output(x, node, value, linear):
+    """What the leaf predicts for the features of one event, term by term; without linear parts its value."""
+    out = [float(v) for v in value[node]]
+    if linear is None or linear.columns[node][0] < 0:
+        return np.array(out)
+    deviations = []
+    for m, column in enumerate(linear.columns[node]):
+        if column < 0:
+            continue
+        with np.errstate(over="ignore"):
+            position = float(np.float32(x[column]))
+        if hasattr(linear, "signs"):
+            position *= float(linear.signs[node, m])
+        if not math.isfinite(position):
+            return np.array(out)
+        cut = min(max(position, float(linear.low[node, m])), float(linear.high[node, m]))
+        deviations.append(cut - float(linear.centre[node, m]))
+    for k, slopes in enumerate(linear.slope[node]):
+        for slope, deviation in zip(slopes, deviations, strict=False):
+            out[k] += float(slope) * deviation
+    return np.array(out)
+
+
+def update_residuals(codes, tree, value, nominal, loss_scales, residual, features=None, linear=None):
     losses, out = np.zeros(value.shape[1], dtype=np.int64), residual.copy()
     for i, row in enumerate(codes):
-        step = value[leaf_of(row, tree)]
+        step = leaf_output(None if features is None else features[i], leaf_of(row, tree), value, linear)
         change = (nominal[i] * step - 2 * residual[i]) * step
         losses += [round(x * s) for x, s in zip(change, loss_scales, strict=True)]
         out[i] = residual[i] - nominal[i] * step
     return losses, out, np.abs(out).max(axis=0)
 
 
-def update_residuals_of_pairs(codes, tree, value, nominal, loss_scales, signs, source, relabel, residual):
+def update_residuals_of_pairs(
+    codes, tree, value, nominal, loss_scales, signs, source, relabel, residual, features=None, linear=None, mirror=None
+):
     losses, out = np.zeros(value.shape[1], dtype=np.int64), residual.copy()
     for i, row in enumerate(codes):
         node, image = leaf_of(row, tree), leaf_of(image_of(row, source, relabel), tree)
-        step = (value[node] + signs * value[image]) / 2
+        x, image_of_x = None, None
+        if linear is not None:
+            x = features[i]
+            image_of_x = [-x[j] if turned else x[j] for j, turned in zip(mirror.source, mirror.flipped, strict=True)]
+        step = (leaf_output(x, node, value, linear) + signs * leaf_output(image_of_x, image, value, linear)) / 2
         change = (nominal[i] * step - 2 * residual[i]) * step
         losses += [round(x * s) for x, s in zip(change, loss_scales, strict=True)]
         out[i] = residual[i] - nominal[i] * step
     return losses, out, np.abs(out).max(axis=0)
+
+
+def half_of(words):
+    """Half of an event: its record mixed word by word, signs and exponents left out."""
+    mixed = 0
+    for word in words:
+        mixed = (mixed ^ (int(word) % 2**52)) * 0x9E3779B97F4A7C15 % 2**64
+    return mixed >> 63
+
+
+def sum_moments(codes, tree, features, columns, leaf_signs, origin, unit, words, nominal, residual, signs, scales):
+    """Sums by leaf and half, and the lowest and highest values of the features."""
+    n_outputs = len(signs)
+    sums = np.zeros((len(tree[0]), 2, 16 + 5 * n_outputs), dtype=np.int64)
+    low, high = np.full(columns.shape, np.inf), np.full(columns.shape, -np.inf)
+    for i, row in enumerate(codes):
+        node = leaf_of(row, tree)
+        if columns[node, 0] < 0:
+            continue
+        with np.errstate(over="ignore"):
+            x = [0.0 if c < 0 else s * float(np.float32(features[i, c]))
+                 for c, s in zip(columns[node], leaf_signs[node], strict=True)]  # fmt: skip
+        if not all(math.isfinite(position) for position in x):
+            continue
+        low[node], high[node] = np.minimum(low[node], x), np.maximum(high[node], x)
+        z = [(position - o) * u for position, o, u in zip(x, origin[node], unit[node], strict=True)]
+        w = float(nominal[i])
+        products = [w, *(w * a for a in z), *(w * z[a] * z[b] for a in range(4) for b in range(a, 4))]
+        summed = [round(w * w * scales[0]), *(round(product * scales[1]) for product in products)]
+        for sign, rest, scale in zip(signs, residual[i], scales[2:], strict=True):
+            summed += [round(product * scale) for product in [sign * rest, *(sign * rest * a for a in z)]]
+        sums[node, half_of(words[i])] += summed
+    return sums, low, high
 
 
 def sum_by_leaf(codes, tree, nominal, weights, scales):
@@ -206,7 +268,7 @@ def predict_trees(features, group, trees, prediction):
             while group.feature[node] >= 0:
                 goes_left = row[group.feature[node]] < group.threshold[node]
                 node = int(group.left[node] if goes_left else group.right[node])
-            for output, value in zip(group.outputs, group.value[node], strict=True):
+            for output, value in zip(group.outputs, leaf_output(row, node, group.value, group.linear), strict=True):
                 total[output] += float(value)
         out.append(total)
     return np.array(out)

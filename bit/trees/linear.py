@@ -1,0 +1,225 @@
+"""Leaves that are linear functions of a few features.
+
+In a leaf R_k(x) = c_k0 + sum_f c_kf (x_f - xbar_f), with xbar the mean of the leaf's events: the constant c_k0 is that
+of a constant leaf, S_k / S_0, and the slopes minimise sum w_0 (u_k / w_0 - R_k)^2 with a ridge. They need no more
+than the sums of w_0 x x^T and u_k x, so that all outputs share one factorisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bit.basis import FloatArray
+from bit.kernels.residuals import LEAF_FEATURES, N_MOMENTS
+from bit.trees.walk import IntArray
+
+_FIRST, _SECOND = np.triu_indices(LEAF_FEATURES)
+# A direction in which the events of a leaf spread by less than this fraction of the whole range is none.
+_FLAT = 1e-10
+# The smallest eigenvalue of a matrix of correlations that is taken to be positive.
+_RIDGE_FLOOR = 1e-9
+_EVENTS_PER_SLOPE = 10
+_RIDGES = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+class LinearWalk(NamedTuple):
+    """Linear parts of the leaves of one tree, as ``kernels.residuals`` takes them.
+
+    Attributes
+    ----------
+    columns : ndarray of int64, shape (n_nodes, 4)
+        Features of each leaf, -1 for none.
+    signs : ndarray of float64, shape (n_nodes, 4)
+        Factors of them.
+    centre, low, high : ndarray of float64, shape (n_nodes, 4)
+        Mean and range of each.
+    slope : ndarray of float64, shape (n_nodes, n_outputs, 4)
+        Slopes, learning rate included.
+    """
+
+    columns: IntArray
+    signs: FloatArray
+    centre: FloatArray
+    low: FloatArray
+    high: FloatArray
+    slope: FloatArray
+
+
+CONSTANT = LinearWalk(
+    columns=np.empty((0, LEAF_FEATURES), dtype=np.int64),
+    signs=np.empty((0, LEAF_FEATURES)),
+    centre=np.empty((0, LEAF_FEATURES)),
+    low=np.empty((0, LEAF_FEATURES)),
+    high=np.empty((0, LEAF_FEATURES)),
+    slope=np.empty((0, 0, LEAF_FEATURES)),
+)
+"""No linear parts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums of products over the events of each leaf, see ``kernels.residuals.sum_moments``.
+
+    Attributes
+    ----------
+    whole : ndarray of float64, shape (n_nodes, 16 + 5 n_outputs)
+        The sums.
+    halves : ndarray of float64, shape (n_nodes, 2, 16 + 5 n_outputs)
+        Those over each half of the events.
+    origin, unit : ndarray of float64, shape (n_nodes, 4)
+        z = (x - origin) unit.
+    low, high : ndarray of float64, shape (n_nodes, 4)
+        Range of x.
+    """
+
+    whole: FloatArray
+    halves: FloatArray
+    origin: FloatArray
+    unit: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def features_of_leaves(
+    feature: npt.NDArray[np.integer], left: IntArray, right: IntArray, gain: npt.NDArray[np.floating]
+) -> IntArray:
+    """Choose the features of each leaf: those that gained most on the way to it, at most four.
+
+    Parameters
+    ----------
+    feature, left, right : ndarray of int, shape (n_nodes,)
+        The tree; feature -1 marks a leaf, children have larger numbers.
+    gain : ndarray of float64, shape (n_nodes,)
+        Information gained by the splits.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_nodes, 4)
+        Features, -1 for none.
+    """
+    chosen = np.full((len(feature), LEAF_FEATURES), -1, dtype=np.int64)
+    gained: list[dict[int, float]] = [{} for _ in feature]
+    for node, f in enumerate(feature.tolist()):
+        if f < 0:
+            best = sorted(gained[node], key=lambda name: (-gained[node][name], name))[:LEAF_FEATURES]
+            chosen[node, : len(best)] = best
+            continue
+        below = gained[node] | {f: gained[node].get(f, 0.0) + float(gain[node])}
+        gained[int(left[node])], gained[int(right[node])] = below, below
+    return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class _Normal:
+    """Normal equations of the leaves, around the mean of their events.
+
+    Attributes
+    ----------
+    nominal, square : ndarray of float64, shape (n_nodes,)
+        Sums of w and w^2.
+    mean : ndarray of float64, shape (n_nodes, 4)
+        <z>.
+    matrix : ndarray of float64, shape (n_nodes, 4, 4)
+        Sums of w (z - <z>) (z - <z>)^T.
+    right : ndarray of float64, shape (n_nodes, n_outputs, 4)
+        Sums of u (z - <z>).
+    """
+
+    nominal: FloatArray
+    square: FloatArray
+    mean: FloatArray
+    matrix: FloatArray
+    right: FloatArray
+
+    @classmethod
+    def of(cls, sums: FloatArray) -> _Normal:
+        n_nodes, n_outputs = len(sums), (sums.shape[1] - N_MOMENTS) // (1 + LEAF_FEATURES)
+        square, nominal = sums[:, 0], sums[:, 1]
+        weight = np.where(nominal > 0, nominal, 1.0)[:, np.newaxis]
+        mean = sums[:, 2 : 2 + LEAF_FEATURES] / weight
+        matrix = np.zeros((n_nodes, LEAF_FEATURES, LEAF_FEATURES))
+        matrix[:, _FIRST, _SECOND] = sums[:, 2 + LEAF_FEATURES : N_MOMENTS]
+        matrix[:, _SECOND, _FIRST] = sums[:, 2 + LEAF_FEATURES : N_MOMENTS]
+        matrix -= weight[:, :, np.newaxis] * mean[:, :, np.newaxis] * mean[:, np.newaxis, :]
+        residuals = sums[:, N_MOMENTS:].reshape(n_nodes, n_outputs, 1 + LEAF_FEATURES)
+        right = residuals[:, :, 1:] - residuals[:, :, :1] * mean[:, np.newaxis, :]
+        return cls(nominal, square, mean, matrix, right)
+
+    def slopes(self, used: npt.NDArray[np.bool_], ridge: float) -> FloatArray:
+        """Solve for the slopes; 0 where the matrix is not positive or the effective events are too few."""
+        # Per unit of nominal weight and of the spread of each feature in the leaf, the matrix is that of the
+        # correlations; in this order no root is taken of something that doubles with the weights.
+        weight = np.where(self.nominal > 0, self.nominal, 1.0)[:, np.newaxis, np.newaxis]
+        matrix, right = self.matrix / weight, self.right / weight
+        variance = np.diagonal(matrix, axis1=1, axis2=2)
+        wide = used & (variance > _FLAT) & (self.nominal > 0)[:, np.newaxis]
+        size = np.sqrt(np.where(wide, variance, 1.0))
+        both = wide[:, :, np.newaxis] & wide[:, np.newaxis, :]
+        scaled = np.where(both, matrix / (size[:, :, np.newaxis] * size[:, np.newaxis, :]), 0.0)
+        diagonal = np.arange(LEAF_FEATURES)
+        scaled[:, diagonal, diagonal] = 1.0 + ridge
+        right = np.where(wide[:, np.newaxis, :], right / size[:, np.newaxis, :], 0.0)
+        enough = self.nominal**2 >= _EVENTS_PER_SLOPE * (1 + wide.sum(axis=1)) * self.square
+        fits = wide.any(axis=1) & enough & (np.linalg.eigvalsh(scaled)[:, 0] > _RIDGE_FLOOR)
+        scaled[~fits] = np.eye(LEAF_FEATURES)
+        right[~fits] = 0.0
+        solution = np.linalg.solve(scaled, right.transpose(0, 2, 1)).transpose(0, 2, 1)
+        slopes: FloatArray = solution / size[:, np.newaxis, :]
+        return slopes
+
+    def changes(self, slope: FloatArray) -> FloatArray:
+        """What slopes c do to the loss: c^T A c and -2 c b, shape (n_nodes, n_outputs, 2)."""
+        curvature = np.einsum("nki,nij,nkj->nk", slope, self.matrix, slope)
+        return np.stack([curvature, -2.0 * np.einsum("nki,nki->nk", slope, self.right)], axis=2)
+
+
+def fit_slopes(columns: IntArray, moments: Moments, ridge: float | None) -> tuple[LinearWalk, FloatArray]:
+    """Fit the linear parts of the leaves.
+
+    Parameters
+    ----------
+    columns : ndarray of int64, shape (n_nodes, 4)
+        Features of each leaf, -1 for none.
+    moments : Moments
+        Sums over both halves of the events.
+    ridge : float or None
+        Added to the diagonal of the normal matrix, as a fraction of it; None chooses it for each output, as that
+        which with slopes from one half lowers the loss of the other half most; if none does, there are no slopes.
+
+    Returns
+    -------
+    walk : LinearWalk
+        The linear parts. A leaf has none where its normal matrix is not positive, or where its effective number
+        of events is below ten for each slope.
+    changes : ndarray of float64, shape (n_nodes, n_outputs, 2)
+        What the slopes c do to the loss: c^T A c and -2 c b.
+    """
+    used = columns >= 0
+    whole = _Normal.of(moments.whole)
+    if ridge is None:
+        halves = _Normal.of(moments.halves[:, 0]), _Normal.of(moments.halves[:, 1])
+        slope = np.zeros_like(whole.right)
+        best = np.zeros((1, slope.shape[1]))
+        for candidate in _RIDGES:
+            tried = [fitted.slopes(used, candidate) for fitted in halves]
+            crossed = [other.changes(c) for c, other in zip(tried, reversed(halves), strict=True)]
+            change: FloatArray = np.sum(crossed, axis=(0, 1, 3))[np.newaxis]
+            better: npt.NDArray[np.bool_] = np.less(change, best)
+            best = np.where(better, change, best)
+            slope = np.where(better[:, :, np.newaxis], whole.slopes(used, candidate), slope)
+    else:
+        slope = whole.slopes(used, ridge)
+    in_use = np.asarray(slope.any(axis=(1, 2)))[:, np.newaxis] & used
+    walk = LinearWalk(
+        columns=np.where(in_use, columns, -1),
+        signs=np.ones(columns.shape),
+        centre=np.where(in_use, moments.origin + whole.mean / np.where(used, moments.unit, 1.0), 0.0),
+        low=np.where(in_use, moments.low, 0.0),
+        high=np.where(in_use, moments.high, 0.0),
+        slope=slope * moments.unit[:, np.newaxis, :],
+    )
+    return walk, whole.changes(slope)
