@@ -772,7 +772,8 @@ def _require_positive_sum(nominal: FloatArray) -> None:
     total, size = float(nominal.sum()), float(np.abs(nominal).sum())
     if total <= _CANCELLED * size:
         raise InputError(
-            f"the nominal weights sum to {total:.4g}: a positive cross-section is needed (their sizes sum to {size:.4g})."
+            f"the nominal weights sum to {total:.4g}: a positive cross-section is needed "
+            f"(their sizes sum to {size:.4g})."
         )
 
 
