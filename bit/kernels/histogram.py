@@ -210,7 +210,10 @@ def divide_histogram(parts, node, parent, out_summed, out_other):
     for low in range(0, parent.size, _PIECE):
         high = min(low + _PIECE, parent.size)
         summed, other, whole = out_summed[low:high], out_other[low:high], parent[low:high]
-        summed[:] = parts[0, node, low:high]
+        # Loops: for an assignment of a slice numba compiles how to write a message, for seconds.
+        part = parts[0, node, low:high]
+        for i in range(summed.size):
+            summed[i] = part[i]
         for shard in range(1, parts.shape[0]):
             part = parts[shard, node, low:high]
             for i in range(summed.size):

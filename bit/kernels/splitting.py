@@ -205,7 +205,8 @@ def find_splits(
         out_splits[node, 0] = -1
         out_splits[node, 1] = -1
         _sum_below(histogram, feature_low, 256, n_features, below)
-        total[:] = below[:, 255]
+        for c in range(n_channels):
+            total[c] = below[c, 255]
         n_total = _count(total, count_bits, quantum)
         parent = _information(total, first, n_outputs, units, l2) if total[0] > 0 else 0.0
         for f in range(feature_low, feature_high):
@@ -239,4 +240,5 @@ def find_splits(
                 out_gains[node] = gain
                 out_splits[node, 0] = f
                 out_splits[node, 1] = b
-                out_left[node, :] = left
+                for c in range(n_channels):
+                    out_left[node, c] = left[c]

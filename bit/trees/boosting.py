@@ -407,12 +407,9 @@ class _Booster:
 
     def _unrotated(self, linear: LinearWalk) -> LinearWalk:
         """The slopes of the terms instead of those of the rotated residuals."""
-        slope = (
-            np.einsum("nkf,kj->njf", linear.slope[:, : self.n_outputs], self.metric.inverse)
-            if len(linear.slope)
-            else linear.slope
-        )
-        return linear._replace(slope=slope)
+        if self.plan.leaf == "constant":
+            return linear
+        return linear._replace(slope=np.einsum("nkf,kj->njf", linear.slope[:, : self.n_outputs], self.metric.inverse))
 
     def _combine(self) -> None:
         """Draw the combinations of the residuals in which the next tree's splits are searched."""
