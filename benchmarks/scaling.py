@@ -13,6 +13,7 @@ take turns; times are medians.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ from bit.plotting import panels, save, style
 from bit.plotting.style import COLOURS, GREY
 
 EVENT_COUNTS = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+THREADS_AT = (1_000_000, 3_000_000)
 COEFFICIENTS = {1: (1, 1), 3: (3, 1), 9: (3, 2), 27: (6, 2), 54: (9, 2)}  # functions: (coefficients, order)
 PEERS_UP_TO = 9
 COLOUR = dict(zip(("bit", "LightGBM", "XGBoost"), COLOURS, strict=False))
@@ -51,7 +53,7 @@ Curves = dict[str, dict[int, float]]
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--largest", type=float, default=1e6, help="largest number of events, up to 1e7")
-    parser.add_argument("--events", type=int, default=500_000, help="events for threads and functions")
+    parser.add_argument("--events", type=int, default=500_000, help="events for functions, fewest for threads")
     parser.add_argument("--trees", type=int, default=Settings.trees)
     parser.add_argument("--threads", type=int, default=Settings.threads)
     parser.add_argument("--repeats", type=int, default=3)
@@ -94,19 +96,21 @@ def against_events(table: bit.EventTable, largest: float, settings: Settings, re
     return curves
 
 
-def against_threads(table: bit.EventTable, n_events: int, settings: Settings, repeats: int) -> None:
-    sample = Sample.of(resampled(restricted(table, ["cHW"]), n_events), [("cHW",)])
-    calls = {
-        (name, threads): partial(fit, sample, settings=replace(settings, threads=threads))
-        for name, fit in (("bit", fit_bit), ("LightGBM", fit_lightgbm))
-        for threads in (1, 2)
-    }
-    found = median_seconds(calls, repeats)
-    print(f"\n| {power_of_ten(n_events)} events | 1 thread [s] | 2 threads [s] | ratio |")
-    print("|---|---|---|---|")
-    for name in ("bit", "LightGBM"):
-        one, two = found[name, 1], found[name, 2]
-        print(f"| {name} | {one:.3g} | {two:.3g} | {one / two:.2f} |", flush=True)
+def against_threads(table: bit.EventTable, event_counts: Sequence[int], settings: Settings, repeats: int) -> None:
+    print("\n| events | program | 1 thread [s] | 2 threads [s] | ratio |")
+    print("|---|---|---|---|---|")
+    for n_events in event_counts:
+        sample = Sample.of(resampled(restricted(table, ["cHW"]), n_events), [("cHW",)])
+        calls = {
+            (name, threads): partial(fit, sample, settings=replace(settings, threads=threads))
+            for name, fit in (("bit", fit_bit), ("LightGBM", fit_lightgbm))
+            for threads in (1, 2)
+        }
+        found = median_seconds(calls, repeats)
+        for name in ("bit", "LightGBM"):
+            one, two = found[name, 1], found[name, 2]
+            row = f"{power_of_ten(n_events)} | {name} | {one:.3g} | {two:.3g} | {one / two:.2f}"
+            print(f"| {row} |", flush=True)
 
 
 def mapped(table: bit.EventTable, n_params: int, order: int) -> bit.EventTable:
@@ -182,7 +186,8 @@ def main() -> None:
     test = simulated(arguments.events, 1000, arguments.cache)
     print(f"{settings}\n")
     events = against_events(train, arguments.largest, settings, arguments.repeats)
-    against_threads(train, arguments.events, settings, arguments.repeats)
+    counts = [arguments.events, *(n for n in THREADS_AT if arguments.events < n <= arguments.largest)]
+    against_threads(train, counts, settings, arguments.repeats)
     peers_up_to = max(COEFFICIENTS) if arguments.all else PEERS_UP_TO
     functions = against_functions(train, test, settings, arguments.repeats, peers_up_to)
     if arguments.plot:
