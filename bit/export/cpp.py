@@ -1,0 +1,323 @@
+"""A forest as a C++17 header that needs nothing but the standard library."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from string import Template
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bit.errors import InputError
+from bit.export._tables import Tables, describe, groups_with_trees, output_names, tables_of, wrapped
+from bit.files import replacing
+from bit.trees.forest import Forest
+
+_RESERVED: Final = """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const
+    const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern false
+    float for friend goto if inline int long main mutable namespace new noexcept not not_eq nullptr operator or or_eq
+    posix private protected public register reinterpret_cast return short signed sizeof static static_assert static_cast
+    std struct switch template this thread_local throw true try typedef typeid typename union unsigned using virtual
+    void volatile wchar_t while xor xor_eq
+"""
+
+_HEADER: Final = Template("""\
+// Boosted information trees, written by bit $version.
+//
+//     const auto r = $name::evaluate(x);              // x: $n_features numbers in the order of feature_names
+//     $name::evaluate(x, n_events, out);              // many events, one after the other
+//
+// r[k] is the output output_names[k]. Each feature is cast to float; x < threshold goes left, anything else (NaN too)
+// goes right. Sums are taken in double, base first, then tree by tree: the numbers are those of Forest.predict in bit,
+// bit for bit, at every level of optimisation. This includes processors with fused multiply-add (-march=native, or
+// AArch64), where compilers by default contract a * b + c and so round once instead of twice: products that are added
+// are rounded on their own here (detail::rounded), so -ffp-contract=off is not needed. -ffast-math is refused.
+//
+$description
+
+#ifndef $guard
+#define $guard
+
+#if defined(__FAST_MATH__) || defined(_M_FP_FAST) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "this header needs NaN, infinity and the order of sums: compile without -ffast-math"
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cfloat>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace $name {
+
+inline constexpr std::size_t n_features = $n_features;
+inline constexpr std::size_t n_outputs = $n_outputs;
+inline constexpr std::array<const char*, n_features> feature_names = $feature_names;
+inline constexpr std::array<const char*, n_features> feature_units = $feature_units;
+inline constexpr std::array<const char*, n_outputs> output_names = $output_names;
+inline constexpr const char* bit_version = $version_text;
+inline constexpr const char* sha256 = $sha256;  // of the forest as bit-forest/1 JSON
+
+namespace detail {
+
+static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<double>::is_iec559, "IEEE 754 is needed");
+static_assert(FLT_EVAL_METHOD == 0, "numbers wider than double would round otherwise: on 32-bit x86 use -mfpmath=sse");
+
+// Children and roots are numbers of splits, or ~leaf (negative) for leaves.
+struct Split {
+  std::int32_t feature;
+  float threshold;
+  std::int32_t left;
+  std::int32_t right;
+};
+
+// To each output of a leaf is added slope * (min(max(x[feature], low), high) - centre).
+struct Term {
+  std::int32_t feature;
+  double low;
+  double high;
+  double centre;
+};
+
+// Trees that share their splits over some outputs.
+struct Group {
+  std::size_t n_trees;
+  std::size_t n_outputs;
+  std::size_t n_terms;           // of each leaf; 0 for constant leaves
+  const std::int32_t* roots;     // [n_trees]
+  const std::int32_t* outputs;   // [n_outputs]
+  const Split* splits;
+  const double* values;          // [leaf][n_outputs]
+  const Term* terms;             // [leaf][n_terms]
+  const double* slopes;          // [leaf][n_terms][n_outputs]
+};
+
+inline constexpr std::size_t max_terms = $max_terms;
+inline constexpr std::array<double, n_outputs> base = $base;
+$tables
+inline constexpr std::array<Group, $n_groups> groups = $groups;
+
+// The product, rounded to double before anything is added to it: volatile forbids a fused multiply-add.
+inline double rounded(double slope, double deviation) noexcept {
+  const volatile double product = slope * deviation;
+  return product;
+}
+
+inline std::array<double, n_outputs> sum_of_trees(const std::array<float, n_features>& x) noexcept {
+  std::array<double, n_outputs> total = base;
+  for (const Group& group : groups) {
+    for (std::size_t tree = 0; tree < group.n_trees; ++tree) {
+      std::int32_t at = group.roots[tree];
+      while (at >= 0) {
+        const Split& split = group.splits[at];
+        at = x[static_cast<std::size_t>(split.feature)] < split.threshold ? split.left : split.right;
+      }
+      const std::size_t leaf = static_cast<std::size_t>(~at);
+      const double* value = group.values + leaf * group.n_outputs;
+      const Term* terms = group.terms + leaf * group.n_terms;
+      const double* slopes = group.slopes + leaf * group.n_terms * group.n_outputs;
+      double deviation[max_terms] = {};
+      bool finite = true;
+      for (std::size_t m = 0; m < group.n_terms; ++m) {
+        const double y = x[static_cast<std::size_t>(terms[m].feature)];
+        finite = finite && std::isfinite(y);
+        deviation[m] = std::min(std::max(y, terms[m].low), terms[m].high) - terms[m].centre;
+      }
+      const std::size_t n_terms = finite ? group.n_terms : 0;  // else the leaf is constant
+      for (std::size_t k = 0; k < group.n_outputs; ++k) {
+        double sum = value[k];
+        for (std::size_t m = 0; m < n_terms; ++m) {
+          sum += rounded(slopes[m * group.n_outputs + k], deviation[m]);
+        }
+        total[static_cast<std::size_t>(group.outputs[k])] += sum;
+      }
+    }
+  }
+  return total;
+}
+$parity
+}  // namespace detail
+
+// All outputs of one event; x points to n_features numbers.
+inline std::array<double, n_outputs> evaluate(const double* x) noexcept {
+  std::array<float, n_features> features{};
+  for (std::size_t f = 0; f < n_features; ++f) {
+    features[f] = static_cast<float>(x[f]);
+  }
+  return detail::$evaluate(features);
+}
+
+// All outputs of many events: x[event * n_features + feature] gives out[event * n_outputs + output].
+inline void evaluate(const double* x, std::size_t n_events, double* out) noexcept {
+  for (std::size_t event = 0; event < n_events; ++event) {
+    const std::array<double, n_outputs> prediction = evaluate(x + event * n_features);
+    std::copy(prediction.begin(), prediction.end(), out + event * n_outputs);
+  }
+}
+
+}  // namespace $name
+
+#endif  // $guard
+""")
+
+_TABLES: Final = Template("""
+inline constexpr std::array<std::int32_t, $n_trees> roots_$i = $roots;
+inline constexpr std::array<std::int32_t, $n_outputs> outputs_$i = $outputs;
+inline constexpr std::array<Split, $n_splits> splits_$i = $splits;
+inline constexpr std::array<double, $n_values> values_$i = $values;
+inline constexpr std::array<Term, $n_all_terms> terms_$i = $terms;
+inline constexpr std::array<double, $n_slopes> slopes_$i = $slopes;
+""")
+
+_GROUP: Final = Template(
+    "{$n_trees, $n_outputs, $n_terms, roots_$i.data(), outputs_$i.data(), splits_$i.data(), values_$i.data(), "
+    "terms_$i.data(), slopes_$i.data()}"
+)
+
+_PARITY: Final = Template("""
+inline constexpr std::array<std::size_t, n_features> permutation = $permutation;
+inline constexpr std::array<float, n_features> sign = $sign;
+inline constexpr std::array<double, n_outputs> parity = $parity;
+
+// f(x) = (g(x) + parity g(image of x)) / 2 is even or odd to the last bit.
+inline std::array<double, n_outputs> symmetric_sum(const std::array<float, n_features>& x) noexcept {
+  std::array<float, n_features> image{};
+  for (std::size_t f = 0; f < n_features; ++f) {
+    image[f] = x[permutation[f]] * sign[f];
+  }
+  std::array<double, n_outputs> total = sum_of_trees(x);
+  const std::array<double, n_outputs> of_image = sum_of_trees(image);
+  for (std::size_t k = 0; k < n_outputs; ++k) {
+    total[k] = 0.5 * (total[k] + parity[k] * of_image[k]);
+  }
+  return total;
+}
+""")
+
+
+def to_cpp(forest: Forest, path: str | os.PathLike[str], *, name: str = "observable") -> None:
+    """Write a forest as a C++17 header without dependencies.
+
+    The header defines ``std::array<double, n_outputs> NAME::evaluate(const double* x)`` for one event and
+    ``void NAME::evaluate(const double* x, std::size_t n_events, double* out)`` for many, and the constants
+    ``n_features``, ``n_outputs``, ``feature_names``, ``feature_units``, ``output_names``, ``bit_version``, ``sha256``.
+    Its numbers are those of ``forest.predict`` bit for bit, whatever the level of optimisation and whether or not the
+    processor has fused multiply-add; ``-ffast-math`` is refused. Thresholds and values stand as hexadecimal literals.
+
+    Parameters
+    ----------
+    forest : Forest
+        Trees: constant or linear leaves, any number of outputs and groups, with or without exact parity. A model that
+        was trained with ``positive=True`` is written before its projection, and the header says so.
+    path : str or path-like
+        The header; an older one is replaced only by a complete one.
+    name : str, default="observable"
+        Namespace.
+
+    Raises
+    ------
+    InputError
+        If `name` is no identifier of C++, or the file cannot be written.
+    """
+    _check_name(name)
+    text = _header(forest, name)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _check_name(name: str) -> None:
+    # Underscores at the start and double ones are reserved for the compiler.
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*_?", name) and name not in _RESERVED.split():
+        return
+    words = re.findall(r"[A-Za-z0-9]+", name)
+    raise InputError(
+        f"name={name!r}: a C++ identifier is needed that is not reserved (letters, digits and single underscores, a "
+        f"letter first, no keyword); such as {'_'.join(['forest', *words])!r}."
+    )
+
+
+def _header(forest: Forest, name: str) -> str:
+    description = describe(forest)
+    groups = [tables_of(group) for group in groups_with_trees(forest)]
+    features = description["features"]
+    comment = json.dumps(description, indent=2, ensure_ascii=True).splitlines()
+    return _HEADER.substitute(
+        name=name,
+        # With the checksum two forests of one name clash loudly, instead of one hiding the other.
+        guard=f"BIT_{name}_{description['sha256'][:16]}",
+        version=description["version"],
+        version_text=_text(description["version"]),
+        sha256=_text(description["sha256"]),
+        description="\n".join(f"// {line}" for line in comment),
+        n_features=forest.n_features,
+        n_outputs=forest.n_outputs,
+        feature_names=_array(map(_text, (feature["name"] for feature in features))),
+        feature_units=_array(map(_text, (feature["unit"] for feature in features))),
+        output_names=_array(map(_text, output_names(forest))),
+        max_terms=max([1, *(group.n_terms for group in groups)]),
+        base=_array(_hexadecimal(forest.base)),
+        tables="".join(_tables(i, group) for i, group in enumerate(groups)),
+        n_groups=len(groups),
+        groups=_array(_GROUP.substitute(_sizes(i, group)) for i, group in enumerate(groups)),
+        parity="" if forest.cp is None else _parity(forest),
+        evaluate="sum_of_trees" if forest.cp is None else "symmetric_sum",
+    )
+
+
+def _sizes(i: int, group: Tables) -> dict[str, int]:
+    return {"i": i, "n_trees": len(group.roots), "n_outputs": len(group.outputs), "n_terms": group.n_terms}
+
+
+def _tables(i: int, group: Tables) -> str:
+    thresholds = (f"{word}F" for word in _hexadecimal(group.threshold))
+    bounds = (_hexadecimal(part) for part in (group.low, group.high, group.centre))
+    return _TABLES.substitute(
+        _sizes(i, group),
+        n_splits=len(group.feature),
+        n_values=group.value.size,
+        n_all_terms=group.columns.size,
+        n_slopes=group.slope.size,
+        roots=_array(map(str, group.roots)),
+        outputs=_array(map(str, group.outputs)),
+        splits=_array(_records(group.feature, thresholds, group.left, group.right)),
+        values=_array(_hexadecimal(group.value)),
+        terms=_array(_records(group.columns.ravel(), *bounds)),
+        slopes=_array(_hexadecimal(group.slope)),
+    )
+
+
+def _parity(forest: Forest) -> str:
+    assert forest.cp is not None
+    return _PARITY.substitute(
+        permutation=_array(map(str, forest.cp.permutation)),
+        sign=_array(f"{word}F" for word in _hexadecimal(forest.cp.sign)),
+        parity=_array(_hexadecimal(forest.cp.parity)),
+    )
+
+
+def _records(*columns: Iterable[object]) -> list[str]:
+    return ["{" + ", ".join(map(str, row)) + "}" for row in zip(*columns, strict=True)]
+
+
+def _array(words: Iterable[str]) -> str:
+    """Initializer of a std::array; the one of an empty array has single braces."""
+    listed = list(words)
+    return "{{" + wrapped(listed, "    ") + "}}" if listed else "{}"
+
+
+def _hexadecimal(values: npt.NDArray[np.floating]) -> Sequence[str]:
+    """Every bit of the numbers, without trailing zeros."""
+    return [re.sub(r"\.?0*p", "p", value.hex()) for value in values.ravel().tolist()]
+
+
+def _text(value: str) -> str:
+    """A string literal in ASCII; bytes beyond, and what could begin an escape or a trigraph, in octal."""
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}" for byte in value.encode())
+    return f'"{"".join(plain)}"'
