@@ -38,6 +38,7 @@ OWNERS = {
     "click": {"cli.py"},
     "tqdm": {"progress.py"},
     "onnx": {"export/onnx.py"},
+    "onnxruntime": {"export/check.py"},
     "correctionlib": {"export/correctionlib.py"},
 }
 FREE = {"numpy", "scipy", "pandas", "sklearn"}
