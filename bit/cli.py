@@ -9,13 +9,18 @@ import errno
 import inspect
 import time
 import warnings
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import bit
 from bit.errors import BitError, BitWarning, InputError
+
+if TYPE_CHECKING:
+    from bit.basis import FloatArray
+    from bit.trees.forest import Forest
 
 _EXAMPLE = """\b
 A configuration is a text file (TOML). The shortest one has two lines:
@@ -283,7 +288,61 @@ def warmup() -> None:
     click.echo(f"all kernels are compiled ({time.perf_counter() - start:.1f} s)")
 
 
+# ---------------------------------------------------------------------- exports
+@main.command(short_help="Write trained trees for other programs.")
+@click.argument("model", type=click.Path(), metavar="FOREST.json")
+@click.option("--to", type=click.Choice(["json", "cpp", "numpy", "onnx"]), required=True, help="Format.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="File to write.")
+@click.option("--name", help="cpp: namespace.  [default: observable]")
+@click.option("--check", is_flag=True, help="Evaluate the file that was written, and compare with the forest.")
+@click.option("--data", type=click.Path(), help="Events of the check; default: 10000 that try every threshold.")
+def export(model: str, to: Any, output: str, name: str | None, check: bool, data: str | None) -> None:
+    """Write a trained forest in a form that analysis code reads.
+
+    \b
+    Formats:
+      json   bit-forest/1, which bit itself reads
+      cpp    a C++17 header without dependencies, in double precision
+      numpy  a Python module that needs numpy only, in double precision
+      onnx   a model for onnxruntime and others, in single precision
+
+    \b
+    Example:
+      bit export forest.json --to cpp -o observable.hpp --check
+    """  # noqa: D301
+    from bit.export import load, to_cpp, to_json, to_numpy, to_onnx
+    from bit.export.check import check_export, probe_events
+    from bit.trees.forest import Forest
+
+    if data and not check:
+        raise InputError(f"--data={data!r} names events for --check: add --check, or leave it out.")
+    if name and to != "cpp":
+        raise InputError(f"--name={name!r} is the namespace of C++: leave it out for --to {to}.")
+    name = name or "observable"
+    forest = load(model)
+    if not isinstance(forest, Forest):
+        raise InputError(f"{model} holds an ensemble: export its models one by one.")
+    _check_writable(output)
+    features = _features_of(forest, data) if data else probe_events(forest)
+    write: Any = {"json": to_json, "cpp": partial(to_cpp, name=name), "numpy": to_numpy, "onnx": to_onnx}[to]
+    write(forest, output)
+    click.echo(f"written to             {output}")
+    if check:
+        found = check_export(forest, output, to, features, name=name)
+        click.echo(f"events compared        {found.n_events}")
+        click.echo(f"largest deviation      {found.largest:.3g} (rounding explains up to {found.allowed:.3g})")
+
+
 # ---------------------------------------------------------------------- helpers
+def _features_of(forest: Forest, path: str) -> FloatArray:
+    """Features of the events of a file, in the order of a forest."""
+    from bit import analysis
+    from bit.config import from_dict
+
+    config = from_dict({"data": {"path": path, "features": list(forest.feature_names)}}, (), source="--data")
+    return analysis.read_events(config).features.astype("float64")
+
+
 def _check_writable(path: str | Path) -> None:
     """Fail before the work, not after it, where a file cannot be written."""
     from bit.files import replacing
