@@ -1,55 +1,18 @@
-"""Forests of every kind that the exports have to say, and the events on which they could go wrong."""
+"""Forests of every kind, and the events on which their exports could go wrong; made once."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
+from reference.export_cases import make_forests
 
-import bit
 from bit.export.check import probe_events
-
-NAMES = ("phi", 'm µ"\\', "minus??/", "plus")  # names that need care in source code
-PARITY = bit.CPParity(flip=["phi"], swap=[("minus??/", "plus")], odd_params=["b"])
-CASES = {
-    "one_tree": {"n_estimators": 1},
-    "hundred_trees": {"n_estimators": 100},
-    "linear": {"leaf": "linear"},
-    "symmetric": {"cp_parity": PARITY},
-    "symmetric_linear": {"cp_parity": PARITY, "leaf": "linear", "strategy": "separate"},
-    "separate": {"strategy": "separate", "terms": ["a", "b"]},
-    "separate_linear": {"strategy": "separate", "leaf": "linear", "early_stopping": True, "n_iter_no_change": 1},
-    "large_trees": {"max_depth": 8, "min_samples_leaf": 2, "min_effective_samples": 0},  # more than 32 leaves
-    "positive": {"positive": True},
-    "roots": {"min_effective_samples": 5000},  # trees without a split
-    "linear_roots": {"min_effective_samples": 5000, "leaf": "linear"},
-}
-
-
-def make_table(n=1200):
-    rng = np.random.default_rng(20261122)
-    features = rng.normal([0.2, 1.0, 0.0, 0.0], 1.0, (n, 4)).astype(np.float32)
-    nominal = rng.exponential(size=n)
-    a, b = features[:, 1] + 0.3 * features[:, 2], features[:, 0] + 0.5 * (features[:, 2] - features[:, 3])
-    columns = np.column_stack([np.ones(n), a, b, a * a, a * b, b * b]) + 0.2 * rng.normal(size=(n, 6))
-    special = rng.random(features.shape) < 0.02
-    features[special] = rng.choice([np.nan, np.inf, -np.inf], special.sum())
-    basis = bit.PolynomialBasis(["a", "b"], reference=[0.1, 0.0])
-    units = ("rad", "GeV", "GeV", "GeV")
-    return bit.EventTable(features, columns * nominal[:, np.newaxis], basis, feature_names=NAMES, units=units)
 
 
 @pytest.fixture(scope="session")
 def forests():
     """Forest of each case, by name."""
-    table = make_table()
-    options = {"n_estimators": 6, "min_samples_leaf": 10, "max_depth": 3, "random_state": 0, "n_jobs": 1}
-    found = {case: bit.BIT(**(options | changes)).fit(table).forest_ for case, changes in CASES.items()}
-    found["no_trees"] = found["separate"].first(0)
-    found["no_groups"] = replace(found["one_tree"], groups=())
-    return found
+    return make_forests()
 
 
 @pytest.fixture(scope="session")
 def probes(forests):
-    """Events of each case: 1e5 at random, thresholds and their neighbours, and values that are not finite."""
+    """Events of each case: 1e5 of them, half at random, half thresholds, their neighbours and special values."""
     return {case: probe_events(forest, 100_000) for case, forest in forests.items()}
