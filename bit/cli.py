@@ -321,7 +321,10 @@ def export(model: str, to: Any, output: str, name: str | None, check: bool, data
     name = name or "observable"
     forest = load(model)
     if not isinstance(forest, Forest):
-        raise InputError(f"{model} holds an ensemble: export its models one by one.")
+        raise InputError(
+            f"{model} holds an ensemble: export its forests one by one, bit.load({model!r}).members_[i] with "
+            f"bit.export.to_{to}."
+        )
     _check_writable(output)
     features = _features_of(forest, data) if data else probe_events(forest)
     write: Any = {"json": to_json, "cpp": partial(to_cpp, name=name), "numpy": to_numpy, "onnx": to_onnx}[to]

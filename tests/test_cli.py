@@ -2,9 +2,11 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 import bit
 from bit import CPParity, EventTable, PolynomialBasis, analysis, read_npz, read_root, write_npz, write_root
 from bit.cli import main
+from bit.export.check import COMPILERS
 
 PARITY = CPParity(flip=["phi"], odd_params=["cHWtil"])
 
@@ -81,8 +84,8 @@ def fails(code, *arguments):
 def test_version_and_help():
     assert call("--version").output == f"bit, version {bit.__version__}\n"
     listing = call("--help").output
-    commands = ["demo", "limits", "run", "simulate", "train", "warmup"]
-    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-6:] == commands
+    commands = ["demo", "export", "limits", "run", "simulate", "train", "warmup"]
+    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-7:] == commands
     for command in commands:
         result = call(command, "--help")
         assert result.exit_code == 0
@@ -223,6 +226,68 @@ def test_warmup_compiles_every_kernel_for_every_use():
     table = small_table().with_cp_mirror(PARITY)
     bit.BIT(n_estimators=2, max_depth=2, early_stopping=True).fit(table).predict(table)
     assert compiled() == before
+
+
+# ---------------------------------------------------------------------- exports
+@pytest.fixture
+def forest(folder):
+    """A small forest in model.json."""
+    model = bit.BIT(n_estimators=3, min_samples_leaf=10).fit(small_table())
+    model.export("model.json")
+    return model.forest_
+
+
+@pytest.mark.parametrize("to", ["json", "cpp", "numpy", "onnx"])
+def test_export_writes_and_checks(forest, to):
+    if to == "cpp" and not any(map(shutil.which, COMPILERS)):
+        pytest.skip(f"no C++ compiler ({', '.join(COMPILERS)}) is installed")
+    if to == "onnx":
+        pytest.importorskip("onnxruntime", reason="the extra 'dev' is not installed")
+    assert call("export", "model.json", "--to", to, "-o", "plain").output == "written to             plain\n"
+    result = call("export", "model.json", "--to", to, "-o", "checked", "--check")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"events compared +10000\n", result.output)
+    largest, allowed = re.search(r"largest deviation +(\S+) \(rounding explains up to (\S+)\)", result.output).groups()
+    assert float(largest) <= float(allowed) < 1e-5
+    assert (float(allowed) == 0) == (to != "onnx")
+    assert Path("plain").read_bytes() == Path("checked").read_bytes()
+
+
+def test_export_checks_with_events_of_a_file(forest):
+    table = small_table()
+    columns = [table.column("phi"), table.column("pt"), table.column("phi")]
+    wider = EventTable(np.stack(columns, 1), table.weights, table.basis, feature_names=("phi", "pt", "other"))
+    write_npz("events.npz", wider)
+    for data in ("events.npz", "events.root"):
+        result = call("export", "model.json", "--to", "numpy", "-o", "a.py", "--check", "--data", data)
+        assert result.exit_code == 0, result.output
+        assert re.search(r"events compared +2000\n", result.output)
+        assert re.search(r"largest deviation +0 ", result.output)
+
+
+def test_export_names_the_namespace(forest):
+    assert call("export", "model.json", "--to", "cpp", "-o", "a.hpp", "--name", "zh_forest").exit_code == 0
+    assert "zh_forest::evaluate" in Path("a.hpp").read_text()
+
+
+def test_mistakes_in_exports_are_one_sentence(forest, folder):
+    small = {"n_estimators": 1, "min_samples_leaf": 10}
+    bit.BoostedInformationTreeEnsemble(bit.BIT(**small), n_members=2).fit(small_table()).export("ensemble.json")
+    for message, arguments in (
+        ("did you mean 'model.json'", ["modle.json", "--to", "cpp", "-o", "a"]),
+        ("ensemble.json holds an ensemble: export its forests one by one", ["ensemble.json", "--to", "cpp", "-o", "a"]),
+        ("a C++ identifier is needed", ["model.json", "--to", "cpp", "-o", "a", "--name", "a-b"]),
+        ("leave it out for --to onnx", ["model.json", "--to", "onnx", "-o", "a", "--name", "b"]),
+        ("add --check, or leave it out", ["model.json", "--to", "numpy", "-o", "a", "--data", "events.root"]),
+        ("the folder missing does not exist", ["model.json", "--to", "numpy", "-o", "missing/a"]),
+        ("no such file: a.npz", ["model.json", "--to", "numpy", "-o", "a", "--check", "--data", "a.npz"]),
+    ):
+        said = fails(1, "export", *arguments)
+        assert said.startswith("Error: ")
+        assert message in said, said
+        assert "\n" not in said
+    assert not (folder / "a").exists()
+    assert "is not one of 'json', 'cpp', 'numpy', 'onnx'" in fails(2, "export", "model.json", "--to", "xml", "-o", "a")
 
 
 # ---------------------------------------------------------------------- mistakes

@@ -111,7 +111,7 @@ def output_names(forest: Forest) -> list[str]:
     return ["*".join(term) for term in forest.output_terms]
 
 
-def wrapped(words: Iterable[str], indent: str, width: int = 110) -> str:
+def wrapped(words: Iterable[str], indent: str, width: int = 90) -> str:
     """Words separated by commas: as they are if they fit into one line, else in lines that are indented."""
     lines, line = [], indent
     for word in words:

@@ -146,13 +146,13 @@ def _module(forest: Forest) -> str:
         if cp is None
         else _PARITY.substitute(permutation=_array(cp.permutation), sign=_array(cp.sign), parity=_array(cp.parity)),
         base=_array(forest.base),
-        groups="".join(_group(tables_of(group)) for group in groups_with_trees(forest)),
+        groups=", ".join(_group(tables_of(group)) for group in groups_with_trees(forest)),
     )
 
 
 def _group(group: Tables) -> str:
     fields = (f"    {name}={_array(values)},\n" for name, values in group._asdict().items())
-    return "Group(\n" + "".join(fields) + "), "
+    return "Group(\n" + "".join(fields) + ")"
 
 
 def _array(values: npt.NDArray[Any]) -> str:
