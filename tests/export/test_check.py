@@ -1,27 +1,21 @@
 """The check of exports: which events it takes, and that it finds what is wrong."""
 
-import shutil
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from reference.export_cases import FORMATS, needs_compiler
 
 from bit.errors import FileFormatError, InputError, MissingPackageError
 from bit.export import to_cpp, to_json, to_numpy, to_onnx
-from bit.export.check import COMPILERS, check_export, probe_events, single_precision_error
+from bit.export.check import check_export, probe_events, single_precision_error
 
-needs_compiler = pytest.mark.skipif(
-    not any(map(shutil.which, COMPILERS)), reason=f"no C++ compiler ({', '.join(COMPILERS)}) is installed"
-)
 WRITE = {"json": to_json, "cpp": to_cpp, "numpy": to_numpy, "onnx": to_onnx}
-FORMATS = ["json", pytest.param("cpp", marks=needs_compiler), "numpy", "onnx"]
 
 
 @pytest.mark.parametrize("to", FORMATS)
 def test_right_exports_pass_and_wrong_ones_do_not(forests, tmp_path, to):
-    if to == "onnx":
-        pytest.importorskip("onnxruntime", reason="the extra 'dev' is not installed")
     forest, path = forests["symmetric_linear"], tmp_path / "model"
     WRITE[to](forest, path)
     events = probe_events(forest, 2000)

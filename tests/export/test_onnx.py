@@ -14,8 +14,8 @@ from bit.export import to_onnx
 from bit.export.check import single_precision_error
 from bit.trees.forest_json import as_document
 
-onnx = pytest.importorskip("onnx", reason="the extra 'export' is not installed")
-runtime = pytest.importorskip("onnxruntime", reason="the extra 'dev' is not installed")
+onnx = pytest.importorskip("onnx", reason="onnx of the extra 'dev' is not installed")
+runtime = pytest.importorskip("onnxruntime", reason="onnxruntime of the extra 'dev' is not installed")
 
 N_EVENTS = 20_000
 

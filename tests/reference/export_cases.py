@@ -1,10 +1,28 @@
 """Forests of every kind that the exports have to say."""
 
+import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
+import pytest
 
 import bit
+from bit.export.check import COMPILERS
+
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, COMPILERS)), reason=f"no C++ compiler ({', '.join(COMPILERS)}) is installed"
+)
+needs_onnx = pytest.mark.skipif(
+    not (find_spec("onnx") and find_spec("onnxruntime")),
+    reason="onnx and onnxruntime of the extra 'dev' are not installed",
+)
+FORMATS = [
+    "json",
+    pytest.param("cpp", marks=needs_compiler),
+    "numpy",
+    pytest.param("onnx", marks=needs_onnx),
+]
 
 NAMES = ("phi", 'm µ"\\', "minus??/", "plus")  # names that need care in source code
 PARITY = bit.CPParity(flip=["phi"], swap=[("minus??/", "plus")], odd_params=["b"])
