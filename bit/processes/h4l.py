@@ -636,8 +636,8 @@ class _Cube:
         u_m1, u_m2, u_theta1, u_theta2, u_phi, u_star, u_azimuth, u_turn = points.T[:8]
         breadth = m_z * electroweak.gamma_z
         low, high = (math.atan((mass**2 - m_z**2) / breadth) for mass in (lowest, m_h - lowest))
-        m1 = np.sqrt(m_z**2 + breadth * np.tan(low + (high - low) * u_m1))
-        m1 = np.clip(m1, lowest, m_h - lowest)
+        m1_squared = m_z**2 + breadth * np.tan(low + (high - low) * u_m1)
+        m1 = np.sqrt(np.clip(m1_squared, lowest**2, (m_h - lowest) ** 2))
         width = np.minimum(m1, m_h - m1) - lowest
         m2 = lowest + width * u_m2
         leptons = decay(
