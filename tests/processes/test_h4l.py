@@ -56,28 +56,12 @@ def smallest_eigenvalue(terms):
 
 
 # ---------------------------------------------------------------------- amplitudes
-# Momenta (E, px, py, pz) with ten decimals in GeV, so that ratios are good to about 1e-9.
-POINTS = np.array(
-    [
-        [
-            [48.4372431282, 42.4502944631, 0, 23.3267876455],
-            [42.6379367279, -42.4502944631, 0, -3.9957663113],
-            [13.1462058051, 9.8138522102, 8.2660936842, -2.8605466383],
-            [20.8786143388, -9.8138522102, -8.2660936842, -16.4704746959],
-        ],
-        [
-            [30.8556971392, 26.9443871706, 0, 15.0357589082],
-            [39.6919047793, -26.9443871706, 0, 29.1452792919],
-            [40.5305105008, 5.8060303542, -11.4074542088, -38.4562385246],
-            [14.0218875807, -5.8060303542, 11.4074542088, -5.7247996756],
-        ],
-    ]
-).transpose(1, 0, 2)
+# Momenta have ten decimals in GeV, so that ratios are good to about 1e-9.
 PRINTED = 2e-9
 
 
 def test_reference_points():
-    terms = h4l.H4L().squared_amplitudes(POINTS)
+    terms = h4l.H4L().squared_amplitudes(h4l_spinors.POINTS)
     ratio = terms / terms[:, :1]
     np.testing.assert_allclose(terms[:, 0], [2.3883119609e-05, 2.9560202586e-07], rtol=PRINTED)
     np.testing.assert_allclose(ratio[0, ODD], [0.01608642965, -0.033440026269, 0.010581247658], rtol=PRINTED)
@@ -88,7 +72,7 @@ def test_reference_points():
 
 
 def test_reference_point_of_one_flavour():
-    both, one = (h4l.H4L(channel).squared_amplitudes(POINTS)[0] for channel in CHANNELS)
+    both, one = (h4l.H4L(channel).squared_amplitudes(h4l_spinors.POINTS)[0] for channel in CHANNELS)
     assert one[0] / both[0] == pytest.approx(0.2562523266, rel=PRINTED)
     np.testing.assert_allclose(one[ODD] / one[0], [0.017868873531, -0.02527979811, 0.005970800187], rtol=2 * PRINTED)
 
@@ -214,7 +198,7 @@ def test_couplings_cancel_in_the_score(rng):
 def test_decay(rng):
     point = [np.array([value]) for value in (89.0, 28.0, 0.3, -0.4, -2.44159, 0.0)]
     # The angle of the reference is given with six digits.
-    np.testing.assert_allclose(h4l.decay(*point, EW.m_h)[:, 0], POINTS[:, 0], atol=1e-4)
+    np.testing.assert_allclose(h4l.decay(*point, EW.m_h)[:, 0], h4l_spinors.POINTS[:, 0], atol=1e-4)
     leptons = random_decay(rng, 500)
     np.testing.assert_allclose(dot(leptons, leptons), 0.0, atol=1e-10)
     np.testing.assert_allclose(leptons.sum(axis=0), np.broadcast_to([EW.m_h, 0, 0, 0], (500, 4)), atol=1e-11)
