@@ -105,12 +105,12 @@ def main() -> None:
 
 # ---------------------------------------------------------------------- events
 @main.command(short_help="Simulate events with exact weights.")
-@click.argument("process", type=click.Choice(["vbf", "zh"]))
+@click.argument("process", type=click.Choice(["h4l", "vbf", "zh"]))
 @click.option("-n", "--n-events", type=click.IntRange(min=1), required=True, help="Number of events.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same events.")
 @click.option("-o", "--output", type=click.Path(), required=True, help="File to write: .root or .npz.")
-@click.option("--cuts", metavar="TEXT", help="Selection of features, such as 'pt>200, abs(y)<2.5'; vbf: P or T, too.")
-@click.option("--mu-f", metavar="GEV", help="Factorisation scale.  [default: zh sqrt_s, vbf the mass of the W]")
+@click.option("--cuts", metavar="TEXT", help="Features, such as 'pt>200, abs(y)<2.5'; vbf: P or T, h4l: higgs, too.")
+@click.option("--mu-f", metavar="GEV", help="Factorisation scale.  [default: zh sqrt_s, vbf mW, h4l mH/2]")
 @click.option("--e", type=float, default=0.3028, show_default=True, help="Electromagnetic coupling.")
 @click.option(
     "--flavour",
@@ -119,6 +119,13 @@ def main() -> None:
 )
 @click.option("--quarks", type=click.Choice(["ud", "all"]), help="vbf: u d -> d u H alone (default), or all flavours.")
 @click.option("--smear", is_flag=True, default=None, help="vbf: smear the jets as a detector does.")
+@click.option(
+    "--channel", type=click.Choice(["2e2mu", "4e", "4mu"]), help="h4l: flavours of the leptons; default 2e2mu."
+)
+@click.option(
+    "--frame", type=click.Choice(["rest", "lab"]), help="h4l: the Higgs boson at rest (default), or produced."
+)
+@click.option("--acceptance", is_flag=True, default=None, help="h4l: only what a detector would see; with --frame lab.")
 @click.option("--theta0", metavar="TEXT", help="Reference point in TeV^-2, such as 'cHW=0.1,cHq3=-0.02'.")
 def simulate(
     process: str,
@@ -133,6 +140,7 @@ def simulate(
 
     \b
     PROCESS is one of
+      h4l   h -> 2e2mu, 4e, 4mu, with the coefficients cHW, cHB, cHWB and their CP-odd partners
       vbf   q q' -> q q' H by W W fusion, with the coefficients cHW and cHWtil
       zh    pp -> Z H with Z -> l l, with the coefficients cHW, cHWtil and cHq3
 
@@ -141,16 +149,17 @@ def simulate(
       bit simulate zh -n 50000 --seed 1 -o zh.root
       bit simulate zh -n 500000 --cuts "pt>200" -o boosted.npz
       bit simulate vbf -n 200000 --cuts P -o vbf.root
+      bit simulate h4l -n 100000 --frame lab --acceptance --cuts higgs -o h4l.root
     """  # noqa: D301
     from bit.io.arrays import write_npz
     from bit.io.root import write_root
-    from bit.processes import vbf, zh
+    from bit.processes import h4l, vbf, zh
 
     write = {".root": write_root, ".npz": write_npz}.get(Path(output).suffix)
     if write is None:
         raise InputError(f"{output!r} ends neither in .root nor in .npz: name the file so that its format is known.")
     _check_writable(output)
-    make: Any = {"vbf": vbf.simulate, "zh": zh.simulate}[process]
+    make: Any = {"h4l": h4l.simulate, "vbf": vbf.simulate, "zh": zh.simulate}[process]
     options = {name: value for name, value in others.items() if value is not None}
     if mu_f is not None:
         options["mu_f"] = "sqrt_s" if mu_f == "sqrt_s" else _number(mu_f, "--mu-f")

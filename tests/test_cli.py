@@ -109,7 +109,7 @@ def test_wrong_usage_exits_with_2(folder):
     assert "No such option" in fails(2, "run", "config.toml", "--sett", "a.b=1")
     assert "Missing option" in fails(2, "simulate", "zh", "-n", "10")
     assert "is not in the range" in fails(2, "simulate", "zh", "-n", "0", "-o", "a.npz")
-    assert "is not one of 'vbf', 'zh'" in fails(2, "simulate", "zz", "-n", "10", "-o", "a.npz")
+    assert "is not one of 'h4l', 'vbf', 'zh'" in fails(2, "simulate", "zz", "-n", "10", "-o", "a.npz")
 
 
 # ---------------------------------------------------------------------- commands
@@ -199,6 +199,17 @@ def test_simulate_passes_the_options_of_a_process(folder):
     with np.load("vbf.npz") as archive:
         made = json.loads(str(archive["metadata"]))["configuration"]
     assert (made["process"], made["quarks"], made["smear"], made["mu_f"]) == ("vbf", "all", True, 100.0)
+
+
+def test_simulate_four_leptons(folder):
+    pytest.importorskip("vegas", reason="the extra 'simulate' is not installed")
+    options = ("--channel", "4e", "--frame", "lab", "--acceptance", "--cuts", "higgs")
+    result = call("simulate", "h4l", "-n", "50", "-o", "h4l.root", *options)
+    assert result.exit_code == 0, result.output
+    table = read_root("h4l.root")
+    assert table.basis.param_names == ("cHW", "cHB", "cHWB", "cHWtil", "cHBtil", "cHWBtil")
+    assert table.aux["leptons"].shape == (50, 16)
+    assert table.column("m34").min() > 12.0
 
 
 def test_warmup_compiles_every_kernel_for_every_use():
@@ -336,6 +347,7 @@ def test_other_mistakes_are_one_sentence(folder):
         ("--mu-f='low': a number is needed", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--mu-f", "low"]),
         ("vbf has no option --flavour", ["simulate", "vbf", "-n", "5", "-o", "a.npz", "--flavour", "latent"]),
         ("zh has no option --smear", ["simulate", "zh", "-n", "5", "-o", "a.npz", "--smear"]),
+        ("acceptance has no meaning for frame='rest'", ["simulate", "h4l", "-n", "5", "-o", "a.npz", "--acceptance"]),
         ("unknown coefficient 'cHB'", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--theta0", "cHB=1"]),
     ):
         said = fails(1, *arguments)

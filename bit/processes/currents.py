@@ -94,6 +94,25 @@ def spinor(p: FloatArray, chirality: Chirality) -> ComplexArray:
     return np.stack([-small.conj(), large + 0j], axis=-1)
 
 
+def spinor_product(a: ComplexArray, b: ComplexArray) -> ComplexArray:
+    """Product <ab> = chi_-(a)^dagger chi_+(b) of two right-handed spinors, the determinant of their components.
+
+    It is antisymmetric, and |<ab>|^2 = 2 p_a.p_b.
+
+    Parameters
+    ----------
+    a, b : ndarray of complex128, shape (..., 2)
+        Spinors chi_+ of `spinor`.
+
+    Returns
+    -------
+    ndarray of complex128, shape (...)
+        In GeV.
+    """
+    result: ComplexArray = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return result
+
+
 def current(a: FloatArray, b: FloatArray, chirality: Chirality) -> ComplexArray:
     """Form the current J_h^mu(a, b) = chi_h(a)^dagger sigma_h^mu chi_h(b), with sigma_h = (1, h sigma_i).
 

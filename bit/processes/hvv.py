@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bit.processes.currents import ComplexArray, dot, levi_civita
+from bit.processes.currents import ComplexArray, dot, levi_civita, spinor_product
 
 GEV2_PER_TEV2 = 1e6
 FB_GEV2 = 0.3893793721e12
@@ -184,6 +184,35 @@ def structures(q1: npt.NDArray[Any], j1: npt.NDArray[Any], q2: npt.NDArray[Any],
         even=dot(q1, q2) * contact - dot(q1, j2) * dot(q2, j1),
         odd=levi_civita(q1, j1, q2, j2),
     )
+
+
+def decay_structures(a: ComplexArray, b: ComplexArray, c: ComplexArray, d: ComplexArray) -> Structures:
+    """Contractions of the currents of two decays V -> f fbar, from spinors alone.
+
+    For J1 = J_+(a, b), J2 = J_+(c, d), q1 = p_a + p_b and q2 = p_c + p_d, with <ab> = `spinor_product`,
+
+        S_sm = 2 <ac>* <bd>,  S_even = X + Y,  S_odd = -i (X - Y),
+        X = <ab><cd> <ac>*^2,  Y = <ab>*<cd>* <bd>^2,
+
+    X and Y from the self-dual and the anti-self-dual parts of the two field strengths. A left-handed current
+    J_-(a, b) is J_+(b, a).
+
+    Parameters
+    ----------
+    a, c : ndarray of complex128, shape (..., 2)
+        Spinors chi_+ of the fermions of right-handed lines, of the antifermions of left-handed ones.
+    b, d : ndarray of complex128, shape (..., 2)
+        The same of the other ends of the two lines.
+
+    Returns
+    -------
+    Structures
+        As `structures`, to rounding.
+    """
+    ac, bd = spinor_product(a, c).conj(), spinor_product(b, d)
+    decays = spinor_product(a, b) * spinor_product(c, d)
+    one, other = decays * ac**2, decays.conj() * bd**2
+    return Structures(sm=2.0 * ac * bd, even=one + other, odd=-1j * (one - other))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
+from reference import h4l_spinors
 
 from bit.processes.currents import current, dot
 from bit.processes.hvv import (
     Electroweak,
-    NeutralLine,
     charged_tensor_amplitude,
-    neutral_tensor_amplitude,
     propagator,
     sm_amplitude,
     structures,
@@ -15,65 +14,32 @@ from bit.processes.hvv import (
 )
 
 EW = Electroweak()
-UNITS = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
-LEPTON = {-1: (-0.5, -1.0), 1: (0.0, -1.0)}
-
-
-def higgs_to_four_leptons(l1m, l1p, l2m, l2p, kind):
-    """Amplitudes of h -> 2e2mu for (cHW, cHB, cHWB) or their CP-odd partners, shape (4, 4)."""
-    q1, q2 = l1m + l1p, l2m + l2p
-    amplitudes = []
-    for h1, charges1 in LEPTON.items():
-        for h2, charges2 in LEPTON.items():
-            found = structures(q1, current(l1m, l1p, h1), q2, current(l2m, l2p, h2))
-            lines = [
-                NeutralLine(
-                    z=EW.z_charge(*charges) * propagator(dot(q, q), EW.m_z, EW.gamma_z), photon=-EW.e / dot(q, q)
-                )
-                for q, charges in ((q1, charges1), (q2, charges2))
-            ]
-            tensors = [
-                neutral_tensor_amplitude(getattr(found, kind), tensor_couplings(*unit, EW), *lines, EW)
-                for unit in UNITS
-            ]
-            amplitudes.append([sm_amplitude(found.sm, EW.m_z, lines[0].z * lines[1].z, EW), *tensors])
-    return np.array(amplitudes)
-
-
-POINT_1 = np.array(
-    [
-        [48.4372431282, 42.4502944631, 0, 23.3267876455],
-        [42.6379367279, -42.4502944631, 0, -3.9957663113],
-        [13.1462058051, 9.8138522102, 8.2660936842, -2.8605466383],
-        [20.8786143388, -9.8138522102, -8.2660936842, -16.4704746959],
-    ]
-)
-POINT_2 = np.array(
-    [
-        [30.8556971392, 26.9443871706, 0, 15.0357589082],
-        [39.6919047793, -26.9443871706, 0, 29.1452792919],
-        [40.5305105008, 5.8060303542, -11.4074542088, -38.4562385246],
-        [14.0218875807, -5.8060303542, 11.4074542088, -5.7247996756],
-    ]
-)
 # Momenta are given with ten decimals in GeV, so that ratios are good to about 1e-9.
 PRINTED = 2e-9
 
 
+def four_leptons(leptons, columns):
+    """Weights of h -> 2e2mu in the columns (cHW, cHB, cHWB) or (cHWtil, cHBtil, cHWBtil) of the amplitudes."""
+    amplitudes = h4l_spinors.amplitudes(leptons, one_flavour=False)
+    return weights_from_amplitudes(amplitudes[:, [0, *columns]])
+
+
+EVEN, ODD = (1, 2, 3), (4, 5, 6)
+
+
 def test_four_leptons_cp_odd():
-    weights = weights_from_amplitudes(higgs_to_four_leptons(*POINT_1, "odd"))
-    assert weights[0] == pytest.approx(2.3883119609e-05, rel=PRINTED)
+    one, other = four_leptons(h4l_spinors.POINTS, ODD)
+    assert one[0] == pytest.approx(2.3883119609e-05, rel=PRINTED)
     linear = [0.01608642965, -0.033440026269, 0.010581247658]
-    np.testing.assert_allclose(weights[1:4] / weights[0], linear, rtol=PRINTED)
-    np.testing.assert_allclose(weights[[4, 7, 9]] / weights[0], [0.0277005719, 0.0290954004, 0.0115245902], rtol=5e-9)
-    weights = weights_from_amplitudes(higgs_to_four_leptons(*POINT_2, "odd"))
-    assert weights[0] == pytest.approx(2.9560202586e-07, rel=PRINTED)
+    np.testing.assert_allclose(one[1:4] / one[0], linear, rtol=PRINTED)
+    np.testing.assert_allclose(one[[4, 7, 9]] / one[0], [0.0277005719, 0.0290954004, 0.0115245902], rtol=5e-9)
+    assert other[0] == pytest.approx(2.9560202586e-07, rel=PRINTED)
     linear = [0.356226664012, 1.379956586835, -0.715359397779]
-    np.testing.assert_allclose(weights[1:4] / weights[0], linear, rtol=PRINTED)
+    np.testing.assert_allclose(other[1:4] / other[0], linear, rtol=PRINTED)
 
 
 def test_four_leptons_cp_even():
-    weights = weights_from_amplitudes(higgs_to_four_leptons(*POINT_1, "even"))
+    weights, _ = four_leptons(h4l_spinors.POINTS, EVEN)
     np.testing.assert_allclose(
         weights[1:4] / weights[0], [-0.068394791201, 0.093009951188, -0.044334723977], rtol=PRINTED
     )
@@ -81,9 +47,8 @@ def test_four_leptons_cp_even():
 
 def test_four_leptons_cp_operation():
     # CP reverses all momenta and exchanges l- and l+ in both pairs: odd terms change sign exactly.
-    image = POINT_1[[1, 0, 3, 2]] * [1, -1, -1, -1]
-    weights = weights_from_amplitudes(higgs_to_four_leptons(*POINT_1, "odd"))
-    mirrored = weights_from_amplitudes(higgs_to_four_leptons(*image, "odd"))
+    image = h4l_spinors.POINTS[[1, 0, 3, 2]] * [1, -1, -1, -1]
+    weights, mirrored = (four_leptons(leptons, ODD) for leptons in (h4l_spinors.POINTS, image))
     sign = np.array([1, -1, -1, -1, 1, 1, 1, 1, 1, 1])
     np.testing.assert_allclose(mirrored, sign * weights, rtol=1e-9)
 

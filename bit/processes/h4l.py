@@ -1,0 +1,701 @@
+"""h -> 2e2mu, 4e and 4mu at leading order, with exact weights in cHW, cHB, cHWB and their CP-odd partners.
+
+Operators: O_HW = H^dagger H W^I_mn W^Imn, O_HB, O_HWB = H^dagger sigma^I H W^I_mn B^mn, and the same with one dual
+field strength (arXiv:2112.05052, Eq. 2); of the CP-even ones only the tensor structure is kept. They act by exchange
+of ZZ, Z gamma and gamma gamma, the Standard Model by ZZ alone: its loops are left out, as are the effects of the
+coefficients on the production and on the total width of the Higgs boson. Leptons are massless.
+
+For leptons l1- l1+ and l2- l2+ of chiralities h1, h2, with <ab> the spinor product, (a, b) = (l1-, l1+) for h1 = +1
+and (l1+, l1-) for h1 = -1, and (c, d) the same of the second pair,
+
+    M_0 = (2 mZ^2/v) g_h1 g_h2 P(q1) P(q2) 2 <ac>* <bd>,   P(q) = 1/(q^2 - mZ^2 + i mZ GammaZ),
+    M_even = K (X + Y),   M_odd = -i K (X - Y),   X = <ab><cd> <ac>*^2,   Y = <ab>*<cd>* <bd>^2,
+    K = -4v [C_ZZ Z1 Z2 + C_AZ (A1 Z2 + Z1 A2)/2 + C_AA A1 A2],   Z = g_h P(q),   A = -e/q^2.
+
+For four leptons of one flavour the antileptons change places: the two amplitudes are subtracted where both currents
+have the same chirality, their squares added where not, and |M|^2 is divided by 4. Photons have poles at q^2 = 0,
+which a lower limit on the masses of all pairs of opposite charge and same flavour keeps out.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bit.basis import FloatArray, PolynomialBasis, ThetaLike
+from bit.errors import InputError, near_match
+from bit.events import EventTable
+from bit.parity import CPParity
+from bit.processes.currents import ComplexArray, dot, spinor, spinor_product
+from bit.processes.cuts import Cuts, parse_cuts
+from bit.processes.hvv import (
+    Electroweak,
+    NeutralLine,
+    Structures,
+    decay_structures,
+    neutral_tensor_amplitude,
+    propagator,
+    sm_amplitude,
+    tensor_couplings,
+    weights_from_amplitudes,
+)
+from bit.processes.pdf import load
+from bit.processes.phase_space import CHUNK, draw
+from bit.processes.simulation import Feature, Simulation, require_common, sigma_error
+
+Channel: TypeAlias = Literal["2e2mu", "4e", "4mu"]
+
+PARAM_NAMES = ("cHW", "cHB", "cHWB", "cHWtil", "cHBtil", "cHWBtil")
+
+FEATURES = (
+    Feature("phi_4l", "", r"\Phi_{4\ell}"),
+    Feature("m12", "GeV", r"m_{12}"),
+    Feature("m34", "GeV", r"m_{34}"),
+    Feature("cos_theta1", "", r"\cos\theta_1"),
+    Feature("cos_theta2", "", r"\cos\theta_2"),
+    Feature("cos_theta_star", "", r"\cos\theta^*"),
+    Feature("sin_phi", "", r"\sin\Phi_{4\ell}"),
+    Feature("cos_phi", "", r"\cos\Phi_{4\ell}"),
+    Feature("pt_l1m", "GeV", r"p_{T,\ell_1^-}"),
+    Feature("pt_l1p", "GeV", r"p_{T,\ell_1^+}"),
+    Feature("pt_l2m", "GeV", r"p_{T,\ell_2^-}"),
+    Feature("pt_l2p", "GeV", r"p_{T,\ell_2^+}"),
+    Feature("eta_l1m", "", r"\eta_{\ell_1^-}"),
+    Feature("eta_l1p", "", r"\eta_{\ell_1^+}"),
+    Feature("eta_l2m", "", r"\eta_{\ell_2^-}"),
+    Feature("eta_l2p", "", r"\eta_{\ell_2^+}"),
+)
+"""Pair 1 is the pair of opposite charge and same flavour with the mass closest to mZ, pair 2 the other one."""
+FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
+
+CP_PARITY = CPParity(
+    flip=("phi_4l", "cos_theta1", "cos_theta2", "sin_phi"),
+    swap=(("pt_l1m", "pt_l1p"), ("pt_l2m", "pt_l2p"), ("eta_l1m", "eta_l1p"), ("eta_l2m", "eta_l2p")),
+    odd_params=("cHWtil", "cHBtil", "cHWBtil"),
+)
+"""CP exchanges l- and l+ in each pair and reverses all momenta. Half a turn about an axis across the beam follows, so
+that the beam keeps its direction: together, the momenta are reflected, y -> -y."""
+
+SELECTIONS = {"higgs": "m12>50, m12<106, m34>12"}
+"""Cuts by name: the usual selection of Higgs bosons."""
+
+SQRT_S_GEV = 13000.0
+SIGMA_H_FB = 48.58e3
+"""Cross-section of gluon fusion at 13 TeV (arXiv:1602.00695, for mH = 125 GeV)."""
+GAMMA_H_GEV = 4.1e-3
+"""Total width of the Higgs boson (arXiv:1610.07922)."""
+
+_ELECTRON, _MUON = 11, 13
+_UNITS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class H4L:
+    """The decay at fixed settings, a function of the four momenta.
+
+    Parameters
+    ----------
+    channel : {"2e2mu", "4e", "4mu"}
+        Flavours of the leptons. Amplitudes of 4e and 4mu are the same.
+    electroweak : Electroweak
+        Masses and couplings.
+    """
+
+    channel: Channel = "2e2mu"
+    electroweak: Electroweak = field(default_factory=Electroweak)
+
+    @property
+    def pairings(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Leptons l-, l+, l-, l+ of the two bosons, for each way to pair them."""
+        return ((0, 1, 2, 3),) if self.channel == "2e2mu" else ((0, 1, 2, 3), (0, 3, 2, 1))
+
+    def squared_amplitudes(self, leptons: FloatArray) -> FloatArray:
+        """Weight polynomial of |M|^2, summed over helicities.
+
+        Parameters
+        ----------
+        leptons : ndarray of float64, shape (4, n, 4)
+            Momenta (E, px, py, pz) of l1-, l1+, l2- and l2+ in GeV, in any frame.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_terms)
+            Without unit; for 4e and 4mu with the factor 1/4 for two pairs of identical particles.
+        """
+        return weights_from_amplitudes(self.amplitudes(leptons)[0])
+
+    def amplitudes(self, leptons: FloatArray) -> tuple[ComplexArray, FloatArray]:
+        """M_0 and its derivatives for all helicities, and how much of |M_0|^2 is due to the pairs as they are named.
+
+        Parameters
+        ----------
+        leptons : ndarray of float64, shape (4, n, 4)
+            As for `squared_amplitudes`.
+
+        Returns
+        -------
+        amplitudes : ndarray of complex128, shape (n_helicities, 7, n)
+            Of 4 helicities for 2e2mu, of 6 for 4e and 4mu.
+        share : ndarray of float64, shape (n,)
+            A/(A + A') with the helicity sums A of |M_0|^2 for the pairs as named and A' for the antileptons
+            exchanged; 1 for 2e2mu.
+        """
+        spinors = spinor(leptons, 1)
+        pairings = [self._of_pairing(spinors, order) for order in self.pairings]
+        if len(pairings) == 1:
+            return pairings[0], np.ones(leptons.shape[1])
+        direct, exchanged = pairings
+        same, mixed = slice(0, 4, 3), slice(1, 3)
+        amplitudes = np.concatenate([direct[same] - exchanged[same], direct[mixed], exchanged[mixed]])
+        # 1/4 for the square: two pairs of identical particles.
+        amplitudes *= 0.5
+        square, other = _square(direct[:, 0]), _square(exchanged[:, 0])
+        return amplitudes, square / (square + other)
+
+    def _of_pairing(self, spinors: ComplexArray, order: tuple[int, ...]) -> ComplexArray:
+        """M_0 and its derivatives for one pairing, shape (4, 7, n); first axis the chiralities LL, LR, RL, RR."""
+        electroweak = self.electroweak
+        found, line1, line2 = self._exchange(spinors, order)
+        standard = sm_amplitude(found.sm, electroweak.m_z, line1.z * line2.z, electroweak)
+        tensors = [
+            neutral_tensor_amplitude(structure, tensor_couplings(*unit, electroweak), line1, line2, electroweak)
+            for structure in (found.even, found.odd)
+            for unit in _UNITS
+        ]
+        return np.stack([standard, *tensors], axis=1)
+
+    def _exchange(self, spinors: ComplexArray, order: tuple[int, ...]) -> tuple[Structures, NeutralLine, NeutralLine]:
+        """Lorentz structures and lines of one pairing."""
+        minus1, plus1, minus2, plus2 = (spinors[lepton] for lepton in order)
+        found = decay_structures(
+            np.stack([plus1, plus1, minus1, minus1]),
+            np.stack([minus1, minus1, plus1, plus1]),
+            np.stack([plus2, minus2, plus2, minus2]),
+            np.stack([minus2, plus2, minus2, plus2]),
+        )
+        left, right = self.electroweak.z_charge(-0.5, -1.0), self.electroweak.z_charge(0.0, -1.0)
+        line1 = self._line(minus1, plus1, np.array([left, left, right, right]))
+        line2 = self._line(minus2, plus2, np.array([left, right, left, right]))
+        return found, line1, line2
+
+    def _line(self, minus: ComplexArray, plus: ComplexArray, charges: FloatArray) -> NeutralLine:
+        product = spinor_product(minus, plus)
+        q2 = product.real**2 + product.imag**2
+        pole = propagator(q2, self.electroweak.m_z, self.electroweak.gamma_z)
+        return NeutralLine(z=charges[:, np.newaxis] * pole, photon=-self.electroweak.e / q2)
+
+
+def _square(amplitudes: ComplexArray) -> FloatArray:
+    """Sum over the first axis of the squared absolute values."""
+    result: FloatArray = (amplitudes.real**2 + amplitudes.imag**2).sum(axis=0)
+    return result
+
+
+def decay(
+    m1: FloatArray,
+    m2: FloatArray,
+    cos_theta1: FloatArray,
+    cos_theta2: FloatArray,
+    phi_4l: FloatArray,
+    azimuth: FloatArray,
+    m_h: float,
+) -> FloatArray:
+    """Momenta of the leptons in the rest frame of the Higgs boson, with pair 1 along +z.
+
+    Parameters
+    ----------
+    m1, m2 : ndarray of float64, shape (n,)
+        Masses of the pairs in GeV.
+    cos_theta1, cos_theta2 : ndarray of float64, shape (n,)
+        Cosine of the angle between l- in the frame of its pair and the flight of the pair.
+    phi_4l : ndarray of float64, shape (n,)
+        Angle between the planes of the pairs, see `features_of`.
+    azimuth : ndarray of float64, shape (n,)
+        Azimuth of l1-; that of l2- is azimuth + phi_4l + pi.
+    m_h : float
+        Mass of the Higgs boson in GeV.
+
+    Returns
+    -------
+    ndarray of float64, shape (4, n, 4)
+        (E, px, py, pz) of l1-, l1+, l2- and l2+ in GeV.
+    """
+    result = np.empty((4, len(m1), 4))
+    momentum = pair_momentum(m1, m2, m_h)
+    around = azimuth + phi_4l + math.pi
+    for first, mass, cosine, angle, along in ((0, m1, cos_theta1, azimuth, 1.0), (2, m2, cos_theta2, around, -1.0)):
+        energy = np.hypot(momentum, mass)
+        across = 0.5 * mass * np.sqrt(1.0 - cosine**2)
+        for lepton, sign in ((first, 1.0), (first + 1, -1.0)):
+            result[lepton, :, 0] = 0.5 * (energy + sign * momentum * cosine)
+            result[lepton, :, 1] = sign * across * np.cos(angle)
+            result[lepton, :, 2] = sign * across * np.sin(angle)
+            result[lepton, :, 3] = along * 0.5 * (momentum + sign * energy * cosine)
+    return result
+
+
+def pair_momentum(m1: FloatArray, m2: FloatArray, m_h: float) -> FloatArray:
+    """Momentum of the pairs in the rest frame of the Higgs boson.
+
+    Parameters
+    ----------
+    m1, m2 : ndarray of float64
+        Masses of the pairs in GeV, with a sum of at most m_h.
+    m_h : float
+        Mass of the Higgs boson in GeV.
+
+    Returns
+    -------
+    ndarray of float64
+        In GeV.
+    """
+    squared = (m_h**2 - (m1 + m2) ** 2) * (m_h**2 - (m1 - m2) ** 2)
+    result: FloatArray = np.sqrt(np.maximum(squared, 0.0)) / (2.0 * m_h)
+    return result
+
+
+def turned(momenta: FloatArray, cos_theta: FloatArray, phi: FloatArray) -> FloatArray:
+    """Momenta after a rotation that carries the z axis to a given direction.
+
+    Parameters
+    ----------
+    momenta : ndarray of float64, shape (..., n, 4)
+        (E, px, py, pz) in GeV.
+    cos_theta, phi : ndarray of float64, shape (n,)
+        The direction.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., n, 4)
+        A new array.
+    """
+    sin_theta, cos_phi, sin_phi = np.sqrt(1.0 - cos_theta**2), np.cos(phi), np.sin(phi)
+    energy, x, y, z = (momenta[..., component] for component in range(4))
+    ahead = cos_theta * x + sin_theta * z
+    return np.stack(
+        [energy, cos_phi * ahead - sin_phi * y, sin_phi * ahead + cos_phi * y, cos_theta * z - sin_theta * x], axis=-1
+    )
+
+
+def boosted(momenta: FloatArray, y_h: FloatArray, pt_h: FloatArray, m_h: float) -> FloatArray:
+    """Momenta in the laboratory of the decay products of a moving Higgs boson.
+
+    Parameters
+    ----------
+    momenta : ndarray of float64, shape (..., n, 4)
+        (E, px, py, pz) in GeV, in its rest frame.
+    y_h, pt_h : ndarray of float64, shape (n,)
+        Rapidity and transverse momentum of the Higgs boson, the latter in GeV and along +x.
+    m_h : float
+        Its mass in GeV.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., n, 4)
+        By a boost without rotation.
+    """
+    m_t = np.hypot(pt_h, m_h)
+    u0, ux, uz = m_t * np.cosh(y_h) / m_h, pt_h / m_h, m_t * np.sinh(y_h) / m_h
+    energy, x, y, z = (momenta[..., component] for component in range(4))
+    along = ux * x + uz * z
+    shift = energy + along / (1.0 + u0)
+    return np.stack([u0 * energy + along, x + ux * shift, y, z + uz * shift], axis=-1)
+
+
+def paired(leptons: FloatArray, m_z: float) -> FloatArray:
+    """Four leptons of one flavour, named such that pair 1 has the mass closest to mZ of all four possible pairs.
+
+    Parameters
+    ----------
+    leptons : ndarray of float64, shape (4, n, 4)
+        Momenta of l-, l+, l- and l+ in GeV.
+    m_z : float
+        Mass of the Z in GeV.
+
+    Returns
+    -------
+    ndarray of float64, shape (4, n, 4)
+        The same momenta in another order.
+    """
+    orders = np.array([(0, 1, 2, 3), (0, 3, 2, 1), (2, 1, 0, 3), (2, 3, 0, 1)])
+    distance = [np.abs(_mass(leptons[minus], leptons[plus]) - m_z) for minus, plus, _, _ in orders]
+    chosen = orders[np.argmin(distance, axis=0)].T
+    return np.take_along_axis(leptons, chosen[:, :, np.newaxis], axis=0)
+
+
+def _mass(one: FloatArray, other: FloatArray) -> FloatArray:
+    result: FloatArray = np.sqrt(np.maximum(2.0 * dot(one, other), 0.0))
+    return result
+
+
+def features_of(at_rest: FloatArray, seen: FloatArray) -> dict[str, FloatArray]:
+    """Return the features by name, in the order of `FEATURES`.
+
+    Phi_4l = sign(q1.(n1 x n2)) arccos(n1.n2) with the normals n_a of p(l_a-) x p(l_a+), in the rest frame.
+
+    Parameters
+    ----------
+    at_rest : ndarray of float64, shape (4, n, 4)
+        Momenta of l1-, l1+, l2- and l2+ in the rest frame of the Higgs boson, in GeV.
+    seen : ndarray of float64, shape (4, n, 4)
+        Momenta in the frame of the transverse momenta and pseudorapidities.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (n,)
+        The two masses, the two angles of decay and Phi_4l determine every weight up to a common factor.
+
+    Notes
+    -----
+    arXiv:2112.05052, Eq. 4 and 5. Written in differences p(l-) - p(l+), so that CP acts without rounding.
+    """
+    minus1, plus1, minus2, plus2 = at_rest
+    flight = minus1 + plus1
+    apart1, apart2 = minus1 - plus1, minus2 - plus2
+    x, y, z = flight[:, 1], flight[:, 2], flight[:, 3]
+    (x1, y1, z1), (x2, y2, z2) = apart1[:, 1:].T, apart2[:, 1:].T
+    squared = x**2 + y**2 + z**2
+    size = np.sqrt(squared)
+    # The pairs fly back to back: normals are p(l_a-) - p(l_a+) across the flight, turned by a quarter, up to a sign.
+    volume = x * (y1 * z2 - z1 * y2) + y * (z1 * x2 - x1 * z2) + z * (x1 * y2 - y1 * x2)
+    across = (x * x1 + y * y1 + z * z1) * (x * x2 + y * y2 + z * z2) - (x1 * x2 + y1 * y2 + z1 * z2) * squared
+    sine, length = -size * volume, np.hypot(size * volume, across)
+    pt = np.hypot(seen[..., 1], seen[..., 2])
+    columns = (
+        np.arctan2(sine, across),
+        _mass(minus1, plus1),
+        _mass(minus2, plus2),
+        apart1[:, 0] / size,
+        apart2[:, 0] / size,
+        z / size,
+        sine / length,
+        across / length,
+        *pt,
+        *np.arcsinh(seen[..., 3] / pt),
+    )
+    return dict(zip(FEATURE_NAMES, columns, strict=True))
+
+
+def accepted(seen: FloatArray, electrons: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which events a detector would see.
+
+    Electrons have pT > 7 GeV and |eta| < 2.47, muons pT > 5 GeV and |eta| < 2.7, the leading two leptons pT > 20 GeV
+    and 10 GeV; any two leptons are more than 0.05 apart in (eta, phi).
+
+    Parameters
+    ----------
+    seen : ndarray of float64, shape (4, n, 4)
+        Momenta (E, px, py, pz) of the leptons in the laboratory, in GeV.
+    electrons : ndarray of bool, shape (4, n)
+        Which leptons are electrons; the others are muons.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        True for events that are seen.
+
+    Notes
+    -----
+    The fiducial region of arXiv:2103.01918, but for the masses of the pairs.
+    """
+    pt = np.hypot(seen[..., 1], seen[..., 2])
+    eta, phi = np.arcsinh(seen[..., 3] / pt), np.arctan2(seen[..., 2], seen[..., 1])
+    inside = (pt > np.where(electrons, 7.0, 5.0)) & (np.abs(eta) < np.where(electrons, 2.47, 2.7))
+    result: npt.NDArray[np.bool_] = np.logical_and.reduce(inside, axis=0)
+    ordered = np.sort(pt, axis=0)
+    result &= (ordered[3] > 20.0) & (ordered[2] > 10.0)
+    for one, other in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)):
+        dphi = np.abs(phi[one] - phi[other])
+        result &= np.hypot(eta[one] - eta[other], np.minimum(dphi, 2.0 * math.pi - dphi)) > 0.05
+    return result
+
+
+def simulate(
+    n_events: int,
+    *,
+    seed: int,
+    channel: Channel = "2e2mu",
+    frame: Literal["rest", "lab"] = "rest",
+    acceptance: bool = False,
+    m_ll_min: float = 5.0,
+    pt_scale: float = 20.0,
+    mu_f: float | None = None,
+    e: float = 0.3028,
+    cuts: str | None = None,
+    theta0: ThetaLike | None = None,
+    show_progress: bool = True,
+) -> Simulation:
+    """Simulate h -> 2e2mu, 4e or 4mu with exact weights in cHW, cHB, cHWB and their CP-odd partners.
+
+    Parameters
+    ----------
+    n_events : int
+        Number of events, at least 1.
+    seed : int
+        Not negative; the same seed gives the same table.
+    channel : {"2e2mu", "4e", "4mu"}, default="2e2mu"
+        Flavours of the leptons.
+    frame : {"rest", "lab"}, default="rest"
+        Frame of the transverse momenta and pseudorapidities: that of the Higgs boson, or the laboratory, with the
+        rapidity that gluon fusion gives it and a transverse momentum. All else is defined in the former.
+    acceptance : bool, default=False
+        Keep only events that a detector would see (`accepted`); needs ``frame="lab"``.
+    m_ll_min : float, default=5.0
+        Lowest mass in GeV of every pair of opposite charge and same flavour.
+    pt_scale : float, default=20.0
+        In GeV: transverse momenta of the Higgs boson in the laboratory are drawn from pT/(pT^2 + scale^2)^2 up to 50
+        times this scale, and point along +x; 0 for none.
+    mu_f : float, optional
+        Factorisation scale in GeV of the gluons, default mH/2; only for ``frame="lab"``.
+    e : float, default=0.3028
+        Electromagnetic coupling; 0.3123 gives the rate of G_F. Ratios of weights do not depend on it.
+    cuts : str, optional
+        "higgs" of `SELECTIONS`, or comparisons of features with numbers, ``"m12>50, m34>12"``.
+    theta0 : array-like of shape (6,), or mapping, optional
+        Reference point of the weights in TeV^-2, default the Standard Model. Events are drawn at the
+        Standard Model in any case.
+    show_progress : bool, default=True
+        Draw progress bars.
+
+    Returns
+    -------
+    Simulation
+        Table with the features `FEATURES` (float32) and 28 weight terms in fb; cross-section, its error, and the
+        configuration. ``aux["leptons"]`` holds the momenta in `frame`, shape (n_events, 16), (E, px, py, pz) of
+        l1-, l1+, l2- and l2+ in GeV, ``aux["pdg"]`` their PDG identities, shape (n_events, 4).
+
+    Raises
+    ------
+    InputError
+        For arguments outside their rule, an unknown feature in the cuts, or cuts that leave nothing.
+    MissingPackageError
+        If vegas is not installed.
+
+    Notes
+    -----
+    The cross-section is `SIGMA_H_FB` times the width of the decay over `GAMMA_H_GEV`, both of the Standard Model.
+    """
+    basis = PolynomialBasis(PARAM_NAMES, order=2)
+    point = np.zeros(basis.n_params) if theta0 is None else basis.as_theta(theta0)
+    electroweak = _check(n_events, seed, channel, frame, acceptance, m_ll_min, pt_scale, mu_f, e, point)
+    selection = SELECTIONS.get(cuts or "", cuts)
+    process = H4L(channel, electroweak)
+    scale = electroweak.m_h / 2.0 if mu_f is None else float(mu_f)
+    motion = _Motion.of(scale, float(pt_scale), electroweak.m_h) if frame == "lab" else None
+    cube = _Cube(process, parse_cuts(selection, FEATURE_NAMES), float(m_ll_min), motion, acceptance)
+    what = f"h4l with cuts {selection!r}" if selection else "h4l"
+    sample = draw(
+        cube,
+        cube.n_dim,
+        n_events,
+        np.random.SeedSequence(seed),
+        what=what,
+        n_eff_fraction=_N_EFF_FRACTION,
+        show_progress=show_progress,
+    )
+    features = np.empty((n_events, len(FEATURES)), dtype=np.float32)
+    weights = np.empty((n_events, basis.n_terms))
+    leptons = np.empty((n_events, 16))
+    pdg = np.empty((n_events, 4), dtype=np.int64)
+    for first in range(0, n_events, CHUNK):
+        rows = slice(first, first + CHUNK)
+        points = sample.points[rows]
+        at_rest = cube.leptons(points)
+        seen = cube.seen(at_rest, points)
+        features[rows] = np.stack(list(features_of(at_rest, seen).values()), axis=-1)
+        terms = process.squared_amplitudes(at_rest)
+        weights[rows] = terms * (sample.weights[rows] / terms[:, 0])[:, np.newaxis]
+        leptons[rows] = np.moveaxis(seen, 0, 1).reshape(-1, 16)
+        pdg[rows] = cube.pdg(points).T * np.array([1, -1, 1, -1])
+    table = EventTable(
+        features,
+        weights,
+        basis,
+        feature_names=FEATURE_NAMES,
+        units=tuple(feature.unit for feature in FEATURES),
+        aux={"leptons": leptons, "pdg": pdg},
+    )
+    if theta0 is not None:
+        table = table.rebase(point)
+    return Simulation(
+        table=table,
+        sigma_fb=table.sigma_fb,
+        sigma_error_fb=sigma_error(sample.weights, table.weights[:, 0], sample.sigma_error / sample.sigma),
+        configuration={
+            "process": "h4l",
+            "n_events": int(n_events),
+            "seed": int(seed),
+            "channel": channel,
+            "frame": frame,
+            "acceptance": bool(acceptance),
+            "m_ll_min": float(m_ll_min),
+            "pt_scale": float(pt_scale),
+            "mu_f": scale if motion else None,
+            "e": e,
+            "cuts": selection,
+            "theta0": dict(zip(PARAM_NAMES, point.tolist(), strict=True)),
+            "sqrt_s_gev": SQRT_S_GEV,
+            "sigma_h_fb": SIGMA_H_FB,
+            "gamma_h_gev": GAMMA_H_GEV,
+            "pdf": load().origin if motion else None,
+            "emphasis_share": sample.emphasis_share,
+            "versions": {package: importlib.metadata.version(package) for package in ("numpy", "scipy", "vegas")},
+        },
+    )
+
+
+_N_EFF_FRACTION = 0.9
+
+
+def _check(
+    n_events: int,
+    seed: int,
+    channel: str,
+    frame: str,
+    acceptance: bool,
+    m_ll_min: float,
+    pt_scale: float,
+    mu_f: float | None,
+    e: float,
+    point: FloatArray,
+) -> Electroweak:
+    """Constants, unless an argument of `simulate` is outside its rule."""
+    require_common(n_events, seed, e, point, len(PARAM_NAMES))
+    electroweak = Electroweak(e=e)
+    for name, value, known in (
+        ("channel", channel, ("2e2mu", "4e", "4mu")),
+        ("frame", frame, ("rest", "lab")),
+    ):
+        if value not in known:
+            raise InputError(f"{name}={value!r}: {near_match(value, known)}")
+    if not 0.0 < m_ll_min < electroweak.m_h / 2.0:
+        raise InputError(f"m_ll_min={m_ll_min!r}: a mass in GeV above 0 and below mH/2 is needed.")
+    if not (math.isfinite(pt_scale) and pt_scale >= 0.0):
+        raise InputError(f"pt_scale={pt_scale!r}: a momentum in GeV of at least 0 is needed.")
+    if mu_f is not None and not (isinstance(mu_f, (int, float)) and math.isfinite(mu_f) and mu_f > 0):
+        raise InputError(f"mu_f={mu_f!r}: a positive scale in GeV, or None for mH/2, is needed.")
+    if frame == "rest" and (acceptance or mu_f is not None):
+        option = "acceptance" if acceptance else "mu_f"
+        raise InputError(f"{option} has no meaning for frame='rest': ask for frame='lab', or leave it out.")
+    return electroweak
+
+
+@dataclass(frozen=True, eq=False)
+class _Motion:
+    """Rapidity and transverse momentum of the Higgs boson, by their quantiles.
+
+    The rapidity is distributed like g(x1) g(x2), x = (mH/sqrt S) exp(+-y).
+    """
+
+    y: FloatArray
+    reached: FloatArray
+    pt_scale: float
+
+    @classmethod
+    def of(cls, mu_f: float, pt_scale: float, m_h: float) -> _Motion:
+        tau = m_h / SQRT_S_GEV
+        y = np.linspace(math.log(tau), -math.log(tau), 4001)
+        gluons = np.maximum(load().xf((21,), tau * np.exp(y), mu_f)[:, 0], 0.0)
+        density = gluons * gluons[::-1]
+        reached = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+        return cls(y, reached / reached[-1], pt_scale)
+
+    def __call__(self, u_y: FloatArray, u_pt: FloatArray) -> tuple[FloatArray, FloatArray]:
+        # At most 50 times the scale: the quantile is u = pT^2/(pT^2 + scale^2).
+        u = u_pt * (2500.0 / 2501.0)
+        return np.interp(u_y, self.reached, self.y), self.pt_scale * np.sqrt(u / (1.0 - u))
+
+
+@dataclass(frozen=True, eq=False)
+class _Cube:
+    """Map of the unit hypercube on the phase space with pair 1 the heavier, which is the one closer to mZ.
+
+    m1^2 follows the resonance; flat are m2, all angles, and which pair are electrons. Two further dimensions move the
+    Higgs boson.
+    """
+
+    process: H4L
+    cuts: Cuts
+    m_ll_min: float
+    motion: _Motion | None
+    acceptance: bool
+
+    @property
+    def n_dim(self) -> int:
+        return 9 if self.motion is None else 11
+
+    def phase_space(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Leptons at rest, and d Phi_4/d(points)."""
+        electroweak = self.process.electroweak
+        m_h, m_z, lowest = electroweak.m_h, electroweak.m_z, self.m_ll_min
+        u_m1, u_m2, u_theta1, u_theta2, u_phi, u_star, u_azimuth, u_turn = points.T[:8]
+        breadth = m_z * electroweak.gamma_z
+        low, high = (math.atan((mass**2 - m_z**2) / breadth) for mass in (lowest, m_h - lowest))
+        m1_squared = m_z**2 + breadth * np.tan(low + (high - low) * u_m1)
+        m1 = np.sqrt(np.clip(m1_squared, lowest**2, (m_h - lowest) ** 2))
+        width = np.minimum(m1, m_h - m1) - lowest
+        m2 = lowest + width * u_m2
+        leptons = decay(
+            m1,
+            m2,
+            2.0 * u_theta1 - 1.0,
+            2.0 * u_theta2 - 1.0,
+            math.pi * (2.0 * u_phi - 1.0),
+            math.pi * (2.0 * u_azimuth - 1.0),
+            m_h,
+        )
+        leptons = turned(leptons, 2.0 * u_star - 1.0, math.pi * (2.0 * u_turn - 1.0))
+        masses = ((m1**2 - m_z**2) ** 2 + breadth**2) / breadth * (high - low) * 2.0 * m2 * width
+        # sqrt(lambda)/(8 pi mH^2) for the pairs, 1/(8 pi) for the leptons of each; angles are normalised.
+        angles = 2.0 * pair_momentum(m1, m2, m_h) / (8.0 * math.pi * m_h) / (8.0 * math.pi) ** 2
+        return leptons, masses / (2.0 * math.pi) ** 2 * angles
+
+    def leptons(self, points: FloatArray) -> FloatArray:
+        """Leptons at rest, in pairs as they are observed."""
+        return self.named(self.phase_space(points)[0])
+
+    def named(self, leptons: FloatArray) -> FloatArray:
+        """Leptons in pairs as they are observed."""
+        return leptons if self.process.channel == "2e2mu" else paired(leptons, self.process.electroweak.m_z)
+
+    def seen(self, leptons: FloatArray, points: FloatArray) -> FloatArray:
+        """Leptons in the frame in which they are observed."""
+        if self.motion is None:
+            return leptons
+        return boosted(leptons, *self.motion(points[:, 9], points[:, 10]), self.process.electroweak.m_h)
+
+    def pdg(self, points: FloatArray) -> npt.NDArray[np.int64]:
+        """PDG identities without sign, shape (4, n)."""
+        if self.process.channel != "2e2mu":
+            return np.full((4, len(points)), _ELECTRON if self.process.channel == "4e" else _MUON)
+        pair1, pair2 = np.where(points[:, 8] < 0.5, [[_ELECTRON], [_MUON]], [[_MUON], [_ELECTRON]])
+        return np.stack([pair1, pair1, pair2, pair2])
+
+    def possible(self, leptons: FloatArray, points: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which events pass the limit on masses, the cuts and the acceptance."""
+        seen = self.seen(leptons, points)
+        result = self.cuts.passes(features_of(leptons, seen))
+        for minus1, plus1, minus2, plus2 in self.process.pairings:
+            for minus, plus in ((minus1, plus1), (minus2, plus2)):
+                result &= _mass(leptons[minus], leptons[plus]) >= self.m_ll_min
+        if self.acceptance:
+            result &= accepted(seen, self.pdg(points) == _ELECTRON)
+        return result
+
+    def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        leptons, jacobian = self.phase_space(points)
+        amplitudes, share = self.process.amplitudes(leptons)
+        nominal = _square(amplitudes[:, 0])
+        linear = 2.0 * (amplitudes[:, :1].conj() * amplitudes[:, 1:]).real.sum(axis=0)
+        # Either pair may be the heavier one; of several pairings each is sampled in proportion to its share.
+        multiplicity = 2.0 * len(self.process.pairings) * share
+        rate = SIGMA_H_FB / GAMMA_H_GEV / (2.0 * self.process.electroweak.m_h)
+        density = rate * nominal * multiplicity * jacobian
+        density[~self.possible(self.named(leptons), points)] = 0.0
+        # The emphasis follows the Fisher information of all coefficients, most of which is next to the photon poles.
+        return density, ((linear / nominal) ** 2).sum(axis=0)
