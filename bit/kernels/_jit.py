@@ -102,83 +102,94 @@ def add_four(_, target, index, source, first, second, third, fourth):
     return types.void(target, index, source, first, second, third, fourth), generate
 
 
-@intrinsic
-def write_deviations(_, source, first, second, third, fourth, bounds, start, target):
-    """Cut four float32 values to bounds, and write their distances from four centres to ``target[:4]``.
+def _deviations(context, builder, signature, args):
+    """Distances of four values from four centres, and whether all values are finite; see `linear_value`."""
+    leaves, at, source, row = args
+    lane, floats = ir.IntType(32), ir.VectorType(ir.FloatType(), LANES)
+    at_row = _pointer(context, builder, signature[2], source, row, ir.FloatType())
+    leaf = _pointer(context, builder, signature[0], leaves, at, lane)
+    values = ir.Constant(floats, ir.Undefined)
+    for k in range(LANES):
+        place = builder.zext(builder.load(builder.gep(leaf, [lane(k)])), ir.IntType(64))
+        values = builder.insert_element(values, builder.load(builder.gep(at_row, [place])), lane(k))
+    bound = builder.bitcast(leaf, floats.as_pointer())
+    low, high = (builder.load(builder.gep(bound, [lane(k)]), align=8) for k in (1, 2))
+    above = builder.select(builder.fcmp_ordered(">", values, low), values, low)
+    within = builder.select(builder.fcmp_ordered("<", above, high), above, high)
+    centre = builder.load(builder.gep(builder.bitcast(leaf, _DOUBLES.as_pointer()), [lane(2)]), align=8)
+    # x - x is 0 for finite numbers only.
+    rest = builder.fsub(values, values)
+    mask = ir.IntType(LANES)
+    finite = builder.bitcast(builder.fcmp_ordered("ord", rest, rest), mask)
+    all_finite = builder.icmp_unsigned("==", finite, mask((1 << LANES) - 1))
+    return builder.fsub(builder.fpext(within, _DOUBLES), centre), all_finite
 
-    `bounds` and `target` are contiguous float64 arrays; in the first, from `start` on, stand four lower bounds, four
-    upper ones and four centres. If one of the values is not finite, all distances are 0.
+
+@intrinsic
+def linear_value(_, leaves, at, source, row):
+    """``value + slope_0 d_0 + ... + slope_3 d_3``, added in this order.
+
+    What belongs to the leaf stands in the contiguous float64 array `leaves` from index `at` on: as four uint32 the
+    places in the contiguous float32 array `source` where row 0 of each feature begins, as eight float32 four lower and
+    four upper bounds, a number, the value, four centres, four slopes. The d are the distances of the features of the
+    row, cut to the bounds, from the centres. If one of the features is not finite, this is the value.
     """
 
     def generate(context, builder, signature, args):
-        lane, mask = ir.IntType(32), ir.IntType(LANES)
-        values = ir.Constant(ir.VectorType(ir.FloatType(), LANES), ir.Undefined)
-        for k, at in enumerate(args[1:5]):
-            element = builder.load(_pointer(context, builder, signature.args[0], args[0], at, ir.FloatType()))
-            values = builder.insert_element(values, element, lane(k))
-        values = builder.fpext(values, _DOUBLES)
-        bound = _pointer(context, builder, signature.args[5], args[5], args[6], _DOUBLES)
-        low, high, centre = (builder.load(builder.gep(bound, [lane(k)]), align=8) for k in range(3))
-        above = builder.select(builder.fcmp_ordered(">", values, low), values, low)
-        within = builder.select(builder.fcmp_ordered("<", above, high), above, high)
-        # x - x is 0 for finite numbers only.
-        rest = builder.fsub(values, values)
-        finite = builder.bitcast(builder.fcmp_ordered("ord", rest, rest), mask)
-        all_finite = builder.icmp_unsigned("==", finite, mask((1 << LANES) - 1))
-        zero = ir.Constant(_DOUBLES, [0.0] * LANES)
-        index = context.get_constant(types.uint64, 0)
-        into = _pointer(context, builder, signature.args[7], args[7], index, _DOUBLES)
-        builder.store(builder.select(all_finite, builder.fsub(within, centre), zero), into, align=8)
-        return context.get_dummy_value()
-
-    arguments = (source, first, second, third, fourth, bounds, start, target)
-    return types.void(*arguments), generate
-
-
-@intrinsic
-def linear_value(_, value, slope, start, distance):
-    """``value + slope[start] distance[0] + ... + slope[start + 3] distance[3]``, added in this order."""
-
-    def generate(context, builder, signature, args):
         lane = ir.IntType(32)
-        index = context.get_constant(types.uint64, 0)
-        factors = builder.load(_pointer(context, builder, signature.args[1], args[1], args[2], _DOUBLES), align=8)
-        distances = builder.load(_pointer(context, builder, signature.args[3], args[3], index, _DOUBLES), align=8)
-        terms = builder.fmul(factors, distances)
-        total = args[0]
+        distances, all_finite = _deviations(context, builder, signature.args, args)
+        leaf = _pointer(context, builder, signature.args[0], args[0], args[1], ir.DoubleType())
+        value = builder.load(builder.gep(leaf, [lane(7)]))
+        slope = builder.load(builder.gep(builder.bitcast(leaf, _DOUBLES.as_pointer()), [lane(3)]), align=8)
+        terms = builder.fmul(slope, distances)
+        total = value
         for k in range(LANES):
             total = builder.fadd(total, builder.extract_element(terms, lane(k)))
-        return total
+        return builder.select(all_finite, total, value)
 
-    return types.float64(value, slope, start, distance), generate
+    return types.float64(leaves, at, source, row), generate
 
 
 @intrinsic
-def add_linear_values(_, target, index, value, first, slope, start, stride, distance):
-    """The same for four neighbouring outputs, added to ``target[index : index + 4]``.
+def write_deviations(_, leaves, at, source, row, target, index):
+    """Write the distances of `linear_value` to ``target[index : index + 4]``, zeros if one feature is not finite."""
 
-    Their slopes for one distance stand side by side, those for the next distance `stride` further on.
+    def generate(context, builder, signature, args):
+        distances, all_finite = _deviations(context, builder, signature.args, args[:4])
+        zero = ir.Constant(_DOUBLES, [0.0] * LANES)
+        into = _pointer(context, builder, signature.args[4], args[4], args[5], _DOUBLES)
+        builder.store(builder.select(all_finite, distances, zero), into, align=8)
+        return context.get_dummy_value()
+
+    return types.void(leaves, at, source, row, target, index), generate
+
+
+@intrinsic
+def add_linear_values(_, target, index, leaves, at, stride, distance, first):
+    """``value + slope_0 distance[first] + ...`` for four neighbouring outputs, added to ``target[index : index + 4]``.
+
+    Their values stand in `leaves` from index `at` on, their slopes for the first distance `stride` further on, and so
+    on.
     """
 
     def generate(context, builder, signature, args):
         lane = ir.IntType(32)
         into = _pointer(context, builder, signature.args[0], args[0], args[1], _DOUBLES)
-        total = builder.load(_pointer(context, builder, signature.args[2], args[2], args[3], _DOUBLES), align=8)
-        at = args[5]
+        distances = builder.load(_pointer(context, builder, signature.args[5], args[5], args[6], _DOUBLES), align=8)
+        at = args[3]
+        total = builder.load(_pointer(context, builder, signature.args[2], args[2], at, _DOUBLES), align=8)
         for k in range(LANES):
-            factors = builder.load(_pointer(context, builder, signature.args[4], args[4], at, _DOUBLES), align=8)
-            index = context.get_constant(types.uint64, k)
-            one = builder.load(_pointer(context, builder, signature.args[7], args[7], index, ir.DoubleType()))
+            at = builder.add(at, args[4])
+            factors = builder.load(_pointer(context, builder, signature.args[2], args[2], at, _DOUBLES), align=8)
+            one = builder.extract_element(distances, lane(k))
             each = ir.Constant(_DOUBLES, ir.Undefined)
             for place in range(LANES):
                 each = builder.insert_element(each, one, lane(place))
             total = builder.fadd(total, builder.fmul(factors, each))
-            at = builder.add(at, args[6])
         builder.store(builder.fadd(builder.load(into, align=8), total), into, align=8)
         return context.get_dummy_value()
 
-    arguments = (target, index, value, first, slope, start, stride, distance)
-    return types.void(*arguments), generate
+    return types.void(target, index, leaves, at, stride, distance, first), generate
 
 
 @intrinsic

@@ -15,7 +15,8 @@ from bit.kernels._jit import LANES, add_four, add_linear_values, kernel, linear_
 from bit.kernels.dtypes import INDEX
 
 MAX_LEAVES = 32
-_BLOCK = 256
+BLOCK = 256
+"""Events that pass a tree together."""
 _ALL = np.uint32(0xFFFFFFFF)
 
 
@@ -52,14 +53,14 @@ def predict_small_trees(
     values = value.reshape(value.size)
     nowhere = leaf_offset.size - 1
     # Transposed, so that the values of one feature stand side by side.
-    tile = np.empty(n_features * _BLOCK, dtype=np.float32)
-    total = np.zeros(_BLOCK * n_lanes)
-    reachable = np.empty((4, _BLOCK), dtype=np.uint32)
-    for low in range(0, features.shape[0], _BLOCK):
-        n_rows = min(_BLOCK, features.shape[0] - low)
+    tile = np.empty(n_features * BLOCK, dtype=np.float32)
+    total = np.zeros(BLOCK * n_lanes)
+    reachable = np.empty((4, BLOCK), dtype=np.uint32)
+    for low in range(0, features.shape[0], BLOCK):
+        n_rows = min(BLOCK, features.shape[0] - low)
         for j in range(n_rows):
             for f in range(n_features):
-                tile[INDEX(f * _BLOCK + j)] = features[INDEX(low + j), INDEX(f)]
+                tile[INDEX(f * BLOCK + j)] = features[INDEX(low + j), INDEX(f)]
             for k in range(columns.size):
                 total[INDEX(j * n_lanes + k)] = out_prediction[INDEX(low + j), INDEX(columns[k])]
         # Four trees at a time, so that a total is read and written once for them.
@@ -69,9 +70,9 @@ def predict_small_trees(
                 bits[:] = _ALL
                 if tree + s < last_tree:
                     for split in range(split_offset[tree + s], split_offset[tree + s + 1]):
-                        column = tile[feature[split] * _BLOCK : (feature[split] + 1) * _BLOCK]
+                        column = tile[feature[split] * BLOCK : (feature[split] + 1) * BLOCK]
                         edge, rest = threshold[split], mask[split]
-                        for j in range(_BLOCK):
+                        for j in range(BLOCK):
                             bits[j] &= _ALL if column[j] < edge else rest
             a = INDEX(leaf_offset[tree])
             b = INDEX(leaf_offset[tree + 1 if tree + 1 < last_tree else nowhere])
@@ -102,10 +103,7 @@ def predict_small_linear_trees(
     threshold,
     mask,
     leaf_offset,
-    value,
-    leaf_columns,
-    bounds,
-    slope,
+    records,
     first_tree,
     last_tree,
     columns,
@@ -117,53 +115,47 @@ def predict_small_linear_trees(
     ----------
     features, split_offset, feature, threshold, mask, leaf_offset, first_tree, last_tree, columns, out_prediction
         As for `predict_small_trees`.
-    value : float64 array, shape (n_leaves, n_lanes)
-        Values of the leaves from left to right; n_lanes is 1, or n_outputs filled up with zeros to a multiple of 4.
-    leaf_columns : int64 array, shape (n_leaves, 4)
-        Features of each leaf; where it has fewer, any of them again, with slope 0.
-    bounds : float64 array, shape (n_leaves * 12,)
-        For each leaf the lower and upper bounds and the centres of its features.
-    slope : float64 array, shape (n_leaves * 4 * n_lanes,)
-        To the value is added sum_m slope_m (x_m - centre_m), unless one of the x_m is not finite; for each leaf
-        and m those of all outputs side by side.
+    records : float64 array, shape (n_leaves, n_numbers)
+        The leaves from left to right, see `trees.forest.LinearLeaves.records`.
     """
-    n_features, n_lanes = features.shape[1], value.shape[1]
-    values = value.reshape(value.size)
-    tile = np.empty(n_features * _BLOCK, dtype=np.float32)
-    total = np.zeros(_BLOCK * n_lanes)
-    bits = np.empty(_BLOCK, dtype=np.uint32)
-    distance = np.empty(LANES)
-    for low in range(0, features.shape[0], _BLOCK):
-        n_rows = min(_BLOCK, features.shape[0] - low)
+    n_features, n_numbers = features.shape[1], records.shape[1]
+    n_lanes = 1 if columns.size == 1 else (columns.size + LANES - 1) // LANES * LANES
+    leaves = records.reshape(records.size)
+    tile = np.empty(n_features * BLOCK, dtype=np.float32)
+    total = np.zeros(BLOCK * n_lanes)
+    bits = np.empty(BLOCK, dtype=np.uint32)
+    distance = np.empty(BLOCK * LANES)
+    for low in range(0, features.shape[0], BLOCK):
+        n_rows = min(BLOCK, features.shape[0] - low)
         for j in range(n_rows):
             for f in range(n_features):
-                tile[INDEX(f * _BLOCK + j)] = features[INDEX(low + j), INDEX(f)]
+                tile[INDEX(f * BLOCK + j)] = features[INDEX(low + j), INDEX(f)]
             for k in range(columns.size):
                 total[INDEX(j * n_lanes + k)] = out_prediction[INDEX(low + j), INDEX(columns[k])]
         for tree in range(first_tree, last_tree):
             bits[:] = _ALL
             for split in range(split_offset[tree], split_offset[tree + 1]):
-                column = tile[feature[split] * _BLOCK : (feature[split] + 1) * _BLOCK]
+                column = tile[feature[split] * BLOCK : (feature[split] + 1) * BLOCK]
                 edge, rest = threshold[split], mask[split]
-                for j in range(_BLOCK):
+                for j in range(BLOCK):
                     bits[j] &= _ALL if column[j] < edge else rest
-            first, width = INDEX(leaf_offset[tree]), INDEX(n_lanes)
+            first, size, width = INDEX(leaf_offset[tree]), INDEX(n_numbers), INDEX(n_lanes)
+            if n_lanes == 1:
+                for j in range(n_rows):
+                    i = INDEX(j)
+                    total[i] += linear_value(leaves, (first + INDEX(lowest_bit(bits[i]))) * size, tile, i)
+                continue
+            # In two passes, each of which takes few steps that wait for one another.
             for j in range(n_rows):
                 i = INDEX(j)
-                leaf = first + INDEX(lowest_bit(bits[i]))
-                a = INDEX(leaf_columns[leaf, 0]) * INDEX(_BLOCK) + i
-                b = INDEX(leaf_columns[leaf, 1]) * INDEX(_BLOCK) + i
-                c = INDEX(leaf_columns[leaf, 2]) * INDEX(_BLOCK) + i
-                d = INDEX(leaf_columns[leaf, 3]) * INDEX(_BLOCK) + i
-                write_deviations(tile, a, b, c, d, bounds, leaf * INDEX(3 * LANES), distance)
-                start = leaf * INDEX(LANES) * width
-                if n_lanes == 1:
-                    total[i] += linear_value(values[leaf], slope, start, distance)
-                else:
-                    for k in range(0, n_lanes, LANES):
-                        lane = INDEX(k)
-                        to, of = i * width + lane, leaf * width + lane
-                        add_linear_values(total, to, values, of, slope, start + lane, width, distance)
+                bits[i] = lowest_bit(bits[i])
+                write_deviations(leaves, (first + INDEX(bits[i])) * size, tile, i, distance, i * INDEX(LANES))
+            for j in range(n_rows):
+                i = INDEX(j)
+                at = (first + INDEX(bits[i])) * size + INDEX(3 * LANES)
+                for k in range(0, n_lanes, LANES):
+                    lane = INDEX(k)
+                    add_linear_values(total, i * width + lane, leaves, at + lane, width, distance, i * INDEX(LANES))
         for j in range(n_rows):
             for k in range(columns.size):
                 out_prediction[INDEX(low + j), INDEX(columns[k])] = total[INDEX(j * n_lanes + k)]

@@ -1,8 +1,9 @@
-"""The types of the engine's arrays, each with its reason."""
+"""The types of the engine's arrays, each with its reason, and how they lie in memory."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 FEATURE = np.float32
 """Features at training and prediction: every export format compares in float32."""
@@ -25,3 +26,25 @@ ROW = np.int32
 
 SUM = np.int64
 """Sums over events: integers, so that they do not depend on the order of the events."""
+
+_CACHE_LINE = 64  # bytes
+
+
+def aligned_empty(n: int, m: int) -> npt.NDArray[np.float64]:
+    """Return a matrix that begins at a cache line.
+
+    Then short records, and four sums side by side, do not straddle two.
+
+    Parameters
+    ----------
+    n, m : int
+        Shape.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, m)
+        Not set to anything.
+    """
+    flat = np.empty(n * m + _CACHE_LINE // 8)
+    skipped = (-flat.ctypes.data % _CACHE_LINE) // 8
+    return flat[skipped : skipped + n * m].reshape(n, m)

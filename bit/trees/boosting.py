@@ -537,7 +537,7 @@ def _linear_leaves(trees: Sequence[_FinishedTree]) -> LinearLeaves | None:
     if not parts or not len(parts[0].columns):
         return None
     columns, _, centre, low, high, slope = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return LinearLeaves(columns, centre, low, high, slope)
+    return LinearLeaves(columns, centre, low.astype(FEATURE), high.astype(FEATURE), slope)
 
 
 def auto_learning_rate(n_estimators: int) -> float:

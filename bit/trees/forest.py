@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis, Term
-from bit.kernels.bitmask import predict_small_linear_trees, predict_small_trees
-from bit.kernels.dtypes import FEATURE
+from bit.kernels._jit import LANES
+from bit.kernels.bitmask import BLOCK, predict_small_linear_trees, predict_small_trees
+from bit.kernels.dtypes import FEATURE, aligned_empty
 from bit.kernels.traversal import predict_linear_trees, predict_one, predict_trees
 from bit.trees.threads import Threads
 from bit.trees.walk import bitmasks_of, children_of, depths_of, leaves_of
@@ -32,16 +33,18 @@ class LinearLeaves:
     ----------
     columns : ndarray of int64, shape (n_nodes, 4)
         Features of each leaf, -1 for none; all -1 for constant leaves and inner nodes.
-    centre, low, high : ndarray of float64, shape (n_nodes, 4)
-        Mean and range; 0 where there is no feature.
+    centre : ndarray of float64, shape (n_nodes, 4)
+        Mean of the events; 0 where there is no feature.
+    low, high : ndarray of float32, shape (n_nodes, 4)
+        Range of the events; 0 where there is no feature.
     slope : ndarray of float64, shape (n_nodes, n_group_outputs, 4)
         Slopes with the learning rate folded in.
     """
 
     columns: npt.NDArray[np.int64]
     centre: FloatArray
-    low: FloatArray
-    high: FloatArray
+    low: npt.NDArray[np.float32]
+    high: npt.NDArray[np.float32]
     slope: FloatArray
 
     def first(self, n_nodes: int) -> LinearLeaves:
@@ -58,6 +61,41 @@ class LinearLeaves:
             Views.
         """
         return LinearLeaves(*(getattr(self, name)[:n_nodes] for name in ("columns", "centre", "low", "high", "slope")))
+
+    def records(self, leaves: npt.NDArray[np.int64], value: FloatArray) -> FloatArray:
+        """Bring leaves into the form of ``kernels.bitmask.predict_small_linear_trees``.
+
+        Parameters
+        ----------
+        leaves : ndarray of int64, shape (n_leaves,)
+            Numbers of the leaves.
+        value : ndarray of float64, shape (n_leaves, n_group_outputs)
+            Their values.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_leaves, n_numbers)
+            One record per leaf: where in a block of events its features begin (four uint32), lower and upper bounds
+            (eight float32), centres, then the values and, feature by feature, the slopes of all outputs, filled up with
+            zeros to a multiple of four; the value of a single output stands before the centres.
+        """
+        n_outputs = value.shape[1]
+        n_lanes = 1 if n_outputs == 1 else -(-n_outputs // LANES) * LANES
+        centre, slopes = 2 * LANES, (3 if n_outputs == 1 else 3 + n_lanes // LANES) * LANES
+        records = aligned_empty(len(leaves), -(-(slopes + LANES * n_lanes) // 8) * 8)
+        records[:] = 0.0
+        # A feature that is not there is replaced by any that is, with slope 0.
+        columns = self.columns[leaves]
+        columns = np.where(columns < 0, np.maximum(columns[:, :1], 0), columns)
+        records.view(np.uint32)[:, :LANES] = columns * BLOCK
+        records.view(np.float32)[:, LANES : 3 * LANES] = np.concatenate([self.low[leaves], self.high[leaves]], axis=1)
+        records[:, centre : centre + LANES] = self.centre[leaves]
+        value_at = centre - 1 if n_outputs == 1 else centre + LANES
+        records[:, value_at : value_at + n_outputs] = value
+        for m in range(LANES):
+            begin = slopes + m * n_lanes
+            records[:, begin : begin + n_outputs] = self.slope[leaves, :, m]
+        return records
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,14 +176,9 @@ class TreeGroup:
         """The same for trees with linear leaves."""
         if self.linear is None or self._bitmasks is None:
             return None
-        linear, (*splits, value) = self.linear, self._bitmasks
+        *splits, _ = self._bitmasks
         leaves = leaves_of(self.feature, self.left, self.right, self.tree_offset)
-        columns = linear.columns[leaves]
-        columns = np.where(columns < 0, np.maximum(columns[:, :1], 0), columns)
-        bounds = np.concatenate([linear.low[leaves], linear.high[leaves], linear.centre[leaves]], axis=1).ravel()
-        slope = np.zeros((len(leaves), columns.shape[1], value.shape[1]))
-        slope[:, :, : len(self.outputs)] = linear.slope[leaves].transpose(0, 2, 1)
-        return (*splits, value, columns, bounds, slope.ravel())
+        return (*splits, self.linear.records(leaves, self.value[leaves]))
 
     def add_to(self, out: FloatArray, features: npt.NDArray[np.float32], first_tree: int, last_tree: int) -> None:
         """Add some of the trees to predictions.

@@ -18,7 +18,7 @@ groups : list of trees that share their splits over some outputs
     gain : information gained by the split
     linear : absent, or per node null or the linear part of a leaf: {features, centre, coef, lo, hi}; to output k of
         its value is added sum_m coef[k][m] (min(max(x_m, lo[m]), hi[m]) - centre[m]) with x_m = x[features[m]], terms
-        in order, unless one of the x_m is not finite
+        in order, unless one of the x_m is not finite; lo and hi are float32-exact
 basis : {param_names, terms, reference} of the polynomial, or null
 cp : null, or {sign, permutation, parity}: with image[f] = x[permutation[f]] * sign[f] and g the sum below, output k is
     (g_k(x) + parity[k] g_k(image)) / 2
@@ -202,7 +202,8 @@ def _fields(group: TreeGroup) -> dict[str, Any]:
 
 def _linear(parts: list[dict[str, Any] | None], n_outputs: int) -> LinearLeaves:
     shape = (len(parts), LEAF_FEATURES)
-    columns, (centre, low, high) = np.full(shape, -1, dtype=np.int64), np.zeros((3, *shape))
+    columns, centre = np.full(shape, -1, dtype=np.int64), np.zeros(shape)
+    low, high = np.zeros((2, *shape), dtype=np.float32)
     slope = np.zeros((len(parts), n_outputs, LEAF_FEATURES))
     for node, part in enumerate(parts):
         if part is not None:

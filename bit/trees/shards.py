@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray
 from bit.kernels._jit import LANES
-from bit.kernels.dtypes import CODE, FEATURE, N_CODES, ROW, SUM
+from bit.kernels.dtypes import CODE, FEATURE, N_CODES, ROW, SUM, aligned_empty
 from bit.kernels.histogram import build_histograms
 from bit.kernels.partition import divide_rows
 from bit.kernels.residuals import (
@@ -36,7 +36,6 @@ from bit.trees.mirror import Mirror
 from bit.trees.threads import Threads
 from bit.trees.walk import IntArray, Walk
 
-_CACHE_LINE = 64  # bytes
 _ALMOST_ONE = 1.0 - 1e-9
 _ALL_CODES = np.arange(N_CODES)[np.newaxis]
 _NO_FEATURES = np.empty((0, 0), dtype=FEATURE)
@@ -163,13 +162,6 @@ class _View:
             self.bounds[split.left], self.bounds[split.right] = (first, middle), (middle, last)
 
 
-def _aligned_empty(n: int, m: int) -> FloatArray:
-    """Matrix that begins at a cache line: then short records, and four sums side by side, do not straddle two."""
-    flat = np.empty(n * m + _CACHE_LINE // 8)
-    skipped = (-flat.ctypes.data % _CACHE_LINE) // 8
-    return flat[skipped : skipped + n * m].reshape(n, m)
-
-
 class _Shard:
     """Events of one thread.
 
@@ -184,7 +176,7 @@ class _Shard:
         self.weights = weights
         self.features: npt.NDArray[np.floating] = _NO_FEATURES
         self.first = -(-n_features // 8) + 1
-        self.records = _aligned_empty(len(weights), self.first + (n_directions or n_residuals))
+        self.records = aligned_empty(len(weights), self.first + (n_directions or n_residuals))
         # What fills up the last word of the codes is read where events are divided into halves.
         self.records[:, : self.first - 1] = 0.0
         self.nominal = self.records[:, self.first - 1]
@@ -224,7 +216,7 @@ class _Shard:
 
     def root_histogram(self, quanta: Quanta, signs: Sequence[FloatArray]) -> npt.NDArray[np.int64]:
         """Histogram of node 0."""
-        out = _aligned_empty(1, self.n_features * N_CODES * quanta.n_channels).view(SUM)
+        out = aligned_empty(1, self.n_features * N_CODES * quanta.n_channels).view(SUM)
         out.fill(0)
         self.add_nodes([0], quanta, signs, out)
         return out.ravel()
@@ -480,7 +472,7 @@ class Shards:
         size = self.n_features * N_CODES * quanta.n_channels
         if self._parts.shape[1] < len(splits) or self._parts.shape[2] != size:
             n_shards = len(self._shards)
-            self._parts = _aligned_empty(n_shards * len(splits), size).view(SUM).reshape(n_shards, len(splits), size)
+            self._parts = aligned_empty(n_shards * len(splits), size).view(SUM).reshape(n_shards, len(splits), size)
         parts = self._parts[:, : len(splits)]
         signs = self._signs
         sides = [view.sides(splits) for view in self._shards[0].views]
@@ -680,7 +672,7 @@ class Shards:
         if self.mirror is not None:
             images = [self.mirror.walk_of_images(tree, self._n_edges) for tree in trees]
             views.append((_concatenated(images), self.mirror.signs))
-        sums = [_aligned_empty(1, int(offset[-1]) * n_lanes).view(SUM)[0] for _ in self._shards]
+        sums = [aligned_empty(1, int(offset[-1]) * n_lanes).view(SUM)[0] for _ in self._shards]
         for part in sums:
             part.fill(0)
 
