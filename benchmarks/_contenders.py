@@ -33,7 +33,7 @@ from threadpoolctl import threadpool_limits
 
 import bit
 from bit.basis import Term
-from bit.processes import zh
+from bit.processes import h4l, vbf, zh
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Settings:
 
     trees: int = 100
     depth: int = 4
+    leaves: int | None = None  # if given, trees grow leaf by leaf up to so many, of any depth
     learning_rate: float = 0.2
     bins: int = 255
     leaf_events: int = 50
@@ -95,16 +96,17 @@ def truth_of(table: bit.EventTable, terms: Sequence[Term]) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------- programs
-def fit_bit(sample: Sample, *, settings: Settings, strategy: str = "joint") -> Fitted:
+def fit_bit(sample: Sample, *, settings: Settings, **options: Any) -> Fitted:
     model = bit.BIT(
         settings.trees,
         learning_rate=settings.learning_rate,
-        max_depth=settings.depth,
+        max_depth=None if settings.leaves else settings.depth,
+        max_leaf_nodes=settings.leaves,
         max_bins=settings.bins,
         min_samples_leaf=settings.leaf_events,
         terms=sample.terms,
-        strategy=strategy,
         n_jobs=settings.threads,
+        **options,
     ).fit(sample.table)
     return Fitted(model, model.predict)
 
@@ -113,13 +115,14 @@ def fit_bit_separate(sample: Sample, *, settings: Settings) -> Fitted:
     return fit_bit(sample, settings=settings, strategy="separate")
 
 
-def fit_lightgbm(sample: Sample, *, settings: Settings) -> Fitted:
+def fit_lightgbm(sample: Sample, *, settings: Settings, linear: bool = False) -> Fitted:
     """One model per function, which share the binned data."""
     parameters = {
         "objective": "regression",
         "learning_rate": settings.learning_rate,
-        "max_depth": settings.depth,
-        "num_leaves": 2**settings.depth,
+        "max_depth": -1 if settings.leaves else settings.depth,
+        "num_leaves": settings.leaves or 2**settings.depth,
+        "linear_tree": linear,
         "max_bin": settings.bins,
         "min_child_samples": settings.leaf_events,
         "min_sum_hessian_in_leaf": 1e-4,  # weights have mean 1; without a floor it can stop with an internal error
@@ -127,7 +130,9 @@ def fit_lightgbm(sample: Sample, *, settings: Settings) -> Fitted:
         "verbose": -1,
     }
     columns = sample.targets.reshape(len(sample.targets), -1).T
-    data = lightgbm.Dataset(sample.features, columns[0], weight=sample.weights, params=parameters)
+    data = lightgbm.Dataset(
+        sample.features, columns[0], weight=sample.weights, params=parameters, free_raw_data=not linear
+    )
     models = [lightgbm.train(parameters, data.construct().set_label(column), settings.trees) for column in columns]
 
     def predict(features: np.ndarray) -> np.ndarray:
@@ -140,7 +145,9 @@ def fit_xgboost(sample: Sample, *, settings: Settings, strategy: str = "one_outp
     model = xgboost.XGBRegressor(
         n_estimators=settings.trees,
         learning_rate=settings.learning_rate,
-        max_depth=settings.depth,
+        max_depth=0 if settings.leaves else settings.depth,
+        max_leaves=settings.leaves or 0,
+        grow_policy="lossguide" if settings.leaves else "depthwise",
         max_bin=settings.bins,
         reg_lambda=0.0,
         min_child_weight=0.0,
@@ -210,11 +217,17 @@ def _matrix(values: np.ndarray) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------- events
-def simulated(n_events: int, seed: int, cache: Path | None = None) -> bit.EventTable:
-    """ZH events; kept in a folder, if one is given, and read from there the next time."""
-    path = cache / f"zh_{n_events}_{seed}.npz" if cache else None
+_PROCESSES: dict[str, Any] = {"zh": zh, "vbf": vbf, "h4l": h4l}
+
+
+def simulated(
+    n_events: int, seed: int, cache: Path | None = None, process: str = "zh", **options: Any
+) -> bit.EventTable:
+    """Events of a process; kept in a folder, if one is given, and read from there the next time."""
+    label = "_".join([process, *(f"{name}-{value}" for name, value in options.items()), str(n_events), str(seed)])
+    path = cache / f"{label}.npz" if cache else None
     if path is None or not path.exists():
-        table = zh.simulate(n_events, seed=seed).table
+        table = _PROCESSES[process].simulate(n_events, seed=seed, **options).table
         if path is None:
             return table
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -280,6 +293,15 @@ def seconds(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> t
     start = time.perf_counter()
     result = function(*arguments, **keywords)
     return time.perf_counter() - start, result
+
+
+def trees_for(fit: Callable[[int], Any], budget: float, short: int = 10) -> int:
+    """Number of trees that a fit grows in so many seconds, as shorter fits say."""
+    fit(2)  # compiled, warm
+    time, _ = seconds(fit, short)
+    some = max(short, round(short * budget / time / 3))
+    time, _ = seconds(fit, some)
+    return max(1, round(some * budget / time))
 
 
 def median_seconds(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:

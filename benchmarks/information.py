@@ -1,88 +1,174 @@
-"""How much of the information can be captured in a minute: nine functions of simulated ZH events.
+"""How much of the information can be captured in a minute: nine functions of simulated ZH events against training time.
 
-    python benchmarks/information.py [--events 500000] [--seconds 60] [--cache FOLDER]
+    python benchmarks/information.py [--seconds 2 6 20 60] [--events 500000] [--plot curves.png] [--cache FOLDER]
 
-Every program may use about so many seconds on two threads for all nine functions: its number of trees is what a
-short fit before says. `bit` learns them jointly, with and without exact CP symmetry and linear leaves, in trees of 32
-leaves; LightGBM has nine models of 63 leaves, constant or linear. Prints rho^2 on 10^6 other events.
+Every program may use about so many seconds on two threads for all nine functions: its number of trees is what shorter
+fits say, and few trees have a larger learning rate. `bit` learns them jointly, in trees of 32 constant or 64 linear
+leaves, the latter with exact CP symmetry, too; LightGBM and XGBoost have nine models of 63 leaves, LightGBM's constant
+or linear. SALLY is a network of three layers of 100 that learns the score, the three functions of first order (needs
+torch). Prints rho^2 on 10^6 other events.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
-from _contenders import seconds, simulated
+from _contenders import (
+    Fitted,
+    Sample,
+    Settings,
+    fit_bit,
+    fit_lightgbm,
+    fit_xgboost,
+    seconds,
+    simulated,
+    trees_for,
+)
 
 import bit
+from bit.basis import Term
 from bit.metrics import rho2
+from bit.plotting import panels, save, style
+from bit.plotting.style import COLOURS
 from bit.processes import zh
 
-THREADS = 2
-SHORT = 10  # trees of the fit that finds the speed
+SHOWN: tuple[Term, ...] = (("cHW",), ("cHWtil",), ("cHW", "cHW"), ("cHWtil", "cHq3"))
+OURS = Settings(leaves=32, learning_rate=0.3, leaf_events=5)
+OURS_LINEAR = Settings(leaves=64, learning_rate=0.15, leaf_events=20)
+PEERS = Settings(leaves=63, learning_rate=0.1, leaf_events=20)
+N_SCORE, WIDTH, BATCH = 3, 100, 1024
+Curves = dict[str, list[tuple[float, np.ndarray]]]
 
 
-def fit_bit(
-    table: bit.EventTable, trees: int, *, min_samples_leaf: int = 5, **options: Any
-) -> Callable[[bit.EventTable], np.ndarray]:
-    model = bit.BIT(
-        trees,
-        max_depth=None,
-        max_leaf_nodes=32,
-        min_samples_leaf=min_samples_leaf,
-        learning_rate=0.3,
-        n_jobs=THREADS,
-        **options,
-    )
-    return model.fit(table).predict
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=500_000)
+    parser.add_argument("--seconds", type=float, nargs="+", default=[60.0], help="training times")
+    parser.add_argument("--plot", type=Path, help="file of the figure")
+    parser.add_argument("--cache", type=Path, help="folder where simulated events are kept")
+    return parser.parse_args()
 
 
-def fit_lightgbm(table: bit.EventTable, trees: int, *, linear: bool = False) -> Callable[[bit.EventTable], np.ndarray]:
-    nominal, ratios = table.weights[:, 0], table.joint_ratio()
-    weight = nominal / nominal.mean()
-    settings = {"max_bin": 255, "num_threads": THREADS, "verbose": -1, "linear_tree": linear}
-    data = lightgbm.Dataset(table.features, weight=weight, params=settings, free_raw_data=False)
-    # LightGBM 4.7 stops with an internal error for trees of this size if there is no floor at all.
-    settings |= {"objective": "regression", "learning_rate": 0.1, "num_leaves": 63, "min_sum_hessian_in_leaf": 1e-4}
-    models = []
-    for column in ratios.T:
-        data.set_label(column)
-        models.append(lightgbm.train(settings, data, trees))
-    return lambda events: np.column_stack([model.predict(events.features, num_threads=THREADS) for model in models])
+def rate(settings: Settings, trees: int) -> float:
+    """The learning rate, or more where so few trees would not get to the end: 2 % of the target are then left."""
+    return max(settings.learning_rate, 1.0 - 0.02 ** (1.0 / trees))
+
+
+def train_sally(sample: Sample, budget: float) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+    """Epochs, and the network's score; the learning rate falls to 0 when the time is over."""
+    import torch
+
+    torch.manual_seed(1)
+    torch.set_num_threads(Settings.threads)
+    mean, spread = sample.features.mean(axis=0), sample.features.std(axis=0)
+    scale = np.sqrt(np.average(sample.targets[:, :N_SCORE] ** 2, axis=0, weights=sample.weights))
+    x = torch.from_numpy(((sample.features - mean) / spread).astype(np.float32))
+    y = torch.from_numpy((sample.targets[:, :N_SCORE] / scale).astype(np.float32))
+    w = torch.from_numpy(sample.weights.astype(np.float32))[:, None]
+    sizes = [x.shape[1], WIDTH, WIDTH, WIDTH]
+    layers = [layer for i in range(3) for layer in (torch.nn.Linear(sizes[i], sizes[i + 1]), torch.nn.SiLU())]
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(WIDTH, N_SCORE))
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+    start, epochs = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - start) < budget:
+        for rows in torch.randperm(len(x)).split(BATCH):
+            elapsed = time.perf_counter() - start
+            for group in optimiser.param_groups:
+                group["lr"] = 2e-3 * max(0.0, 1.0 - elapsed / budget)
+            optimiser.zero_grad()
+            (w[rows] * (network(x[rows]) - y[rows]) ** 2).mean().backward()
+            optimiser.step()
+            if elapsed > budget:
+                break
+        epochs += 1
+
+    def predict(features: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return network(torch.from_numpy(((features - mean) / spread).astype(np.float32))).numpy()
+
+    return epochs, predict
+
+
+def measure(train: Sample, test: bit.EventTable, budgets: list[float]) -> Curves:
+    curves: Curves = {}
+    truth, nominal = test.joint_ratio(), test.weights[:, 0]
+
+    def add(name: str, trees: str, fit_time: float, predict: Callable[[np.ndarray], np.ndarray]) -> None:
+        prediction = predict(test.features)
+        found = rho2(truth[:, : prediction.shape[1]], prediction, nominal)
+        curves.setdefault(name, []).append((fit_time, found))
+        values = [f"{value:.4f}" for value in found] + [""] * (truth.shape[1] - len(found))
+        print(f"| {name} | {trees} | {fit_time:.1f} | {' | '.join(values)} |", flush=True)
+
+    programs: dict[str, tuple[Callable[..., Fitted], Settings, dict[str, Any]]] = {
+        "bit, joint": (fit_bit, OURS, {}),
+        "bit, joint, linear leaves": (fit_bit, OURS_LINEAR, {"leaf": "linear"}),
+        "bit, joint, cp_parity, linear leaves": (
+            fit_bit,
+            OURS_LINEAR,
+            {"leaf": "linear", "cp_parity": zh.CP_PARITY},
+        ),
+        "LightGBM, nine models": (fit_lightgbm, PEERS, {}),
+        "LightGBM, nine models, linear leaves": (fit_lightgbm, PEERS, {"linear": True}),
+        "XGBoost, nine models": (fit_xgboost, PEERS, {}),
+    }
+    for name, (fit, settings, options) in programs.items():
+
+        def grow(
+            trees: int,
+            fit: Callable[..., Fitted] = fit,
+            settings: Settings = settings,
+            options: dict[str, Any] = options,
+        ) -> Fitted:
+            return fit(train, settings=replace(settings, trees=trees, learning_rate=rate(settings, trees)), **options)
+
+        for budget in budgets:
+            trees = trees_for(grow, budget, short=3)
+            fit_time, fitted = seconds(grow, trees)
+            add(name, str(trees), fit_time, fitted.predict)
+    if importlib.util.find_spec("torch") is None:
+        print("\ntorch is not installed: no SALLY.")
+        return curves
+    train_sally(train.head(BATCH), 0.1)
+    for budget in budgets:
+        fit_time, (epochs, predict) = seconds(partial(train_sally, train), budget)
+        add("SALLY", f"{epochs} epochs", fit_time, predict)
+    return curves
+
+
+def draw(path: Path, curves: Curves, terms: tuple[Term, ...]) -> None:
+    fig, axes = panels(2, 2)
+    with style():
+        for axis, term in zip(axes.ravel(), SHOWN, strict=True):
+            column = terms.index(term)
+            for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+                points = [(fit_time, 1.0 - found[column]) for fit_time, found in curve if column < len(found)]
+                if points:
+                    linear = "linear" in name
+                    style_of = {"marker": "o" if linear else "s", "linestyle": "-" if linear else "--"}
+                    axis.loglog(*zip(*points, strict=True), label=name, color=colour, **style_of)
+            axis.set(title="·".join(term), xlabel="training time [s]", ylabel="1 − ρ²")
+        axes[0, 0].legend(fontsize="x-small")
+    save(fig, path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=500_000)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--cache", type=Path)
-    arguments = parser.parse_args()
-    train, test = simulated(arguments.events, 1, arguments.cache), simulated(1_000_000, 100, arguments.cache)
-    truth = test.joint_ratio()
-    programs: dict[str, Callable[[int], Any]] = {
-        "bit, joint": lambda trees: fit_bit(train, trees),
-        "bit, joint, cp_parity": lambda trees: fit_bit(train, trees, cp_parity=zh.CP_PARITY),
-        "bit, joint, cp_parity, linear leaves": lambda trees: fit_bit(
-            train, trees, cp_parity=zh.CP_PARITY, leaf="linear", min_samples_leaf=20
-        ),
-        "LightGBM, nine models": lambda trees: fit_lightgbm(train, trees),
-        "LightGBM, nine models, linear leaves": lambda trees: fit_lightgbm(train, trees, linear=True),
-    }
-    print("| program | trees | fit [s] | " + " | ".join("*".join(term) for term in test.basis.terms[1:]) + " |")
-    print("|---|---|---|" + "---|" * truth.shape[1])
-    for name, fit in programs.items():
-        fit(2)  # compiled, warm
-        once, _ = seconds(fit, SHORT)
-        twice, _ = seconds(fit, 2 * SHORT)
-        each = (twice - once) / SHORT
-        trees = max(1, int((arguments.seconds - once) / each) + SHORT)
-        time, predict = seconds(fit, trees)
-        found = rho2(truth, predict(test), test.weights[:, 0])
-        print(f"| {name} | {trees} | {time:.0f} | " + " | ".join(f"{value:.4f}" for value in found) + " |", flush=True)
+    arguments = parse_arguments()
+    table, test = simulated(arguments.events, 1, arguments.cache), simulated(1_000_000, 100, arguments.cache)
+    train = Sample.of(table, table.basis.terms[1:])
+    print("| program | trees | fit [s] | " + " | ".join("·".join(term) for term in train.terms) + " |")
+    print("|---|---|---|" + "---|" * len(train.terms))
+    curves = measure(train, test, sorted(arguments.seconds))
+    if arguments.plot:
+        draw(arguments.plot, curves, train.terms)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,8 @@ def _linear_tables(linear: LinearLeaves | None, is_leaf: npt.NDArray[np.bool_], 
     columns = linear.columns[is_leaf]
     n_terms = int((columns >= 0).sum(axis=1).max(initial=0))
     columns = np.where(columns < 0, np.maximum(columns[:, :1], 0), columns)[:, :n_terms]
-    low, high, centre = (part[is_leaf, :n_terms] for part in (linear.low, linear.high, linear.centre))
+    parts = (linear.low, linear.high, linear.centre)
+    low, high, centre = (part[is_leaf, :n_terms].astype(np.float64) for part in parts)
     return columns, low, high, centre, linear.slope[is_leaf, :, :n_terms].transpose(0, 2, 1)
 
 

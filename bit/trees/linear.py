@@ -22,8 +22,8 @@ _FIRST, _SECOND = np.triu_indices(LEAF_FEATURES)
 _FLAT = 1e-10
 # The smallest eigenvalue of a matrix of correlations that is taken to be positive.
 _RIDGE_FLOOR = 1e-9
-_EVENTS_PER_SLOPE = 10
-_RIDGES = (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+_EVENTS_PER_SLOPE = 3
+_RIDGES = (1e-4, 0.01, 0.1, 1.0, 10.0)
 
 
 class LinearWalk(NamedTuple):
@@ -194,7 +194,7 @@ def fit_slopes(columns: IntArray, moments: Moments, ridge: float | None) -> tupl
     -------
     walk : LinearWalk
         The linear parts. A leaf has none where its normal matrix is not positive, or where its effective number
-        of events is below ten for each slope.
+        of events is below three for each number that is fitted.
     changes : ndarray of float64, shape (n_nodes, n_outputs, 2)
         What the slopes c do to the loss: c^T A c and -2 c b.
     """
