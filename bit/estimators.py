@@ -301,7 +301,8 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
                 f"min_samples_leaf={self.min_samples_leaf} events need {2 * self.min_samples_leaf}; use more events "
                 "or smaller leaves."
             )
-        with Threads(n_threads_for(len(train), train.n_features, self.leaf, self.n_jobs)) as threads:
+        n_events, n_features = train.features.shape
+        with Threads(n_threads_for(n_events, n_features, self.leaf, self.n_jobs)) as threads:
             events = bin_events(train, validation, columns, plan, threads)
             results = self._boost(events, columns, plan, rng, threads)
         names = [str(name) for name in table.feature_names]

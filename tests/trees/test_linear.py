@@ -211,13 +211,13 @@ def assert_constant(walk, leaf):
 
 @pytest.mark.parametrize("ridge", [0.0, 0.1, None])
 def test_leaves_with_few_effective_events_are_constant(rng, ridge):
-    """Two slopes and an intercept need thirty events; events that carry next to no weight do not count."""
-    x = rng.normal(size=(229, 2))
-    leaf = np.repeat([0, 1, 2], [29, 100, 100])
-    w = np.ones(229)
-    w[29 + 29 : 129] = 1e-6
+    """Two slopes and an intercept need nine events; events that carry next to no weight do not count."""
+    x = rng.normal(size=(208, 2))
+    leaf = np.repeat([0, 1, 2], [8, 100, 100])
+    w = np.ones(208)
+    w[8 + 8 : 108] = 1e-6
     ratio = x.sum(axis=1, keepdims=True)
-    events = Events(x, w, w[:, np.newaxis] * ratio, leaf, np.arange(229) % 2)
+    events = Events(x, w, w[:, np.newaxis] * ratio, leaf, np.arange(208) % 2)
     walk, changes = events.fit(ridge)
     for few in (0, 1):
         assert_constant(walk, few)
@@ -226,11 +226,11 @@ def test_leaves_with_few_effective_events_are_constant(rng, ridge):
     assert (walk.slope[2, :, :2] > 0.5).all()
 
 
-def test_thirty_effective_events_are_enough_for_two_slopes(rng):
-    x = rng.normal(size=(30, 2))
-    events = Events(x, np.ones(30), x[:, :1] - x[:, 1:], np.zeros(30, dtype=int), np.arange(30) % 2)
+def test_nine_effective_events_are_enough_for_two_slopes(rng):
+    x = rng.normal(size=(9, 2))
+    events = Events(x, np.ones(9), x[:, :1] - x[:, 1:], np.zeros(9, dtype=int), np.arange(9) % 2)
     walk, _ = events.fit(0.0)
-    np.testing.assert_allclose(walk.slope[0, 0, :2], [1, -1], rtol=rounding(x, np.ones(30)))
+    np.testing.assert_allclose(walk.slope[0, 0, :2], [1, -1], rtol=rounding(x, np.ones(9)))
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.1, None])
@@ -299,7 +299,7 @@ def test_clean_slopes_are_not_shrunk(rng):
     x = rng.normal(size=(n, 2))
     ratio = x @ [[1.0], [-2.0]] + 0.01 * rng.normal(size=(n, 1))
     events = Events(x, np.ones(n), ratio, rng.integers(0, 4, n), rng.integers(0, 2, n))
-    np.testing.assert_array_equal(events.fit(None)[0].slope, events.fit(0.01)[0].slope)
+    np.testing.assert_array_equal(events.fit(None)[0].slope, events.fit(min(RIDGES))[0].slope)
 
 
 def test_noise_gets_next_to_no_slopes(rng):
@@ -323,7 +323,7 @@ def test_the_ridge_is_chosen_for_each_output(rng):
     clean = x.sum(axis=1, keepdims=True)
     events = Events(x, np.ones(n), np.hstack([clean, noise]), rng.integers(0, 300, n), rng.integers(0, 2, n))
     chosen = events.fit(None)[0].slope
-    np.testing.assert_array_equal(chosen[:, 0], events.fit(0.01)[0].slope[:, 0])
+    np.testing.assert_array_equal(chosen[:, 0], events.fit(min(RIDGES))[0].slope[:, 0])
     assert (chosen[:, 1] ** 2).sum() < (events.fit(1.0)[0].slope[:, 1] ** 2).sum() / 2
 
 
