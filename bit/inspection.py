@@ -118,7 +118,8 @@ def information_gain(model: Any) -> pd.DataFrame:
     Fisher information of arXiv:2107.10859, Eq. 15, up to that constant; otherwise the leaves are smaller than
     that. ``feature_importances_`` adds up all terms in the metric of the training instead. With ``subsample``
     below 1 and signed weights a node can have S <= 0 on all events; such a split counts as 0. A model with
-    ``cp_parity`` is taken as it was grown, before the symmetry is imposed.
+    ``cp_parity`` is taken as it was grown, before the symmetry is imposed. The slopes of linear leaves are not
+    counted here; they are in ``feature_importances_`` and `permutation_importance`.
     """
     forest = _forest(model)
     gains = np.zeros((forest.n_features, forest.n_outputs))

@@ -359,7 +359,8 @@ def test_weights_times_a_power_of_two_give_the_same_functions(rng, ridge, factor
     scaled = bit.EventTable(table.features, factor * table.weights, BASIS, feature_names=NAMES)
     one, other = (fit(each, ridge=ridge).forest_.groups[0] for each in (table, scaled))
     np.testing.assert_array_equal(one.value, other.value)
-    for field in fields(LinearLeaves):
+    np.testing.assert_array_equal(factor * one.linear.gain, other.linear.gain)
+    for field in fields(LinearLeaves)[:-1]:
         np.testing.assert_array_equal(getattr(one.linear, field.name), getattr(other.linear, field.name))
 
 
@@ -663,6 +664,37 @@ def test_changed_slopes_do_not_fit_the_checksum(rng, tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(document))
     with pytest.raises(FileFormatError, match="checksum does not fit"):
         bit.load(tmp_path / "model.json")
+
+
+def test_files_without_gains_are_read(rng, tmp_path):
+    """They tell nothing about the importance of features, and are not needed for predictions."""
+    model = fit(make_table(rng))
+    document = forest_json.as_document(model.forest_)
+    for part in document["groups"][0]["linear"]:
+        if part is not None:
+            del part["gain"]
+    document["sha256"] = forest_json.checksum(document)
+    path = tmp_path / "forest.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    forest, probe = bit.load(path), probe_of(rng)
+    np.testing.assert_array_equal(forest.predict(probe), model.forest_.predict(probe))
+    assert not forest.groups[0].linear.gain.any()
+
+
+def test_slopes_count_for_the_importance_of_features(rng):
+    """Of a plane only a part is left to slopes; the features share what splits and slopes gained."""
+    table = make_table(rng, special=False)
+    model = fit(table)
+    group = model.forest_.groups[0]
+    gained = np.zeros(4)
+    for node, feature in enumerate(group.feature):
+        if feature >= 0:
+            gained[feature] += group.gain[node]
+        for column, gain in zip(group.linear.columns[node], group.linear.gain[node], strict=True):
+            if column >= 0:
+                gained[column] += gain
+    assert group.linear.gain.sum() > 0
+    np.testing.assert_allclose(model.feature_importances_, gained / gained.sum(), rtol=1e-12)
 
 
 def test_forests_of_constant_leaves_have_no_block(rng):

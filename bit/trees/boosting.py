@@ -30,7 +30,7 @@ from bit.trees.criterion import Metric
 from bit.trees.exact import exact_sum
 from bit.trees.forest import LinearLeaves, TreeGroup
 from bit.trees.grower import GrowthRules, Tree, grow_tree
-from bit.trees.linear import CONSTANT, LinearWalk, features_of_leaves, fit_slopes
+from bit.trees.linear import CONSTANT, LinearFit, features_of_leaves, fit_slopes
 from bit.trees.mirror import Mirror
 from bit.trees.shards import Shards
 from bit.trees.threads import Threads
@@ -376,11 +376,12 @@ class _Booster:
         value = _leaf_values(tree, residuals, self.rules.l2) * self.plan.learning_rate
         padded = np.zeros((len(value), len(self.shards.columns)))  # the watched weights are left as they are
         padded[:, : self.n_outputs] = value
-        linear, slope_changes = self._fit_slopes(tree, walk)
+        fit, slope_change = self._fit_slopes(tree, walk)
+        linear = fit.walk
         if chosen is None and self.events.mirror is None:
             # Over the leaves: S_0 v^2 - 2 U v.
             change = float((residuals[:, :1] * value**2 - 2 * residuals[:, 1:] * value).sum())
-            change += slope_changes
+            change += slope_change
             self.shards.update(walk, padded, linear, for_root=True)
         else:
             change = self.shards.update_with_loss(walk, padded, linear)
@@ -391,25 +392,26 @@ class _Booster:
         self.train_loss.append(self.train_loss[-1] + change)
         if validation_change is not None:
             self.validation_loss.append(self.validation_loss[-1] + validation_change)
-        self.trees.append(_FinishedTree(tree, walk, value @ self.metric.inverse, self._unrotated(linear)))
+        self.trees.append(_FinishedTree(tree, walk, value @ self.metric.inverse, self._unrotated(fit)))
 
-    def _fit_slopes(self, tree: Tree, walk: Walk) -> tuple[LinearWalk, float]:
+    def _fit_slopes(self, tree: Tree, walk: Walk) -> tuple[LinearFit, float]:
         """Linear parts of the leaves, learning rate included, and what they do to the loss."""
         if self.plan.leaf == "constant":
-            return CONSTANT, 0.0
+            return LinearFit(CONSTANT, np.empty((0, 0, 2)), CONSTANT.centre), 0.0
         columns = features_of_leaves(*(np.array(column) for column in (tree.feature, tree.left, tree.right, tree.gain)))
         moments = self.shards.sum_moments(walk, columns, self.n_outputs)
-        linear, changes = fit_slopes(columns, moments, self.plan.ridge)
-        rate = self.plan.learning_rate
-        slope = np.zeros((len(columns), len(self.shards.columns), linear.slope.shape[2]))
-        slope[:, : self.n_outputs] = rate * linear.slope
-        return linear._replace(slope=slope), float((rate**2 * changes[..., 0] + rate * changes[..., 1]).sum())
+        fit, rate = fit_slopes(columns, moments, self.plan.ridge), self.plan.learning_rate
+        slope = np.zeros((len(columns), len(self.shards.columns), fit.walk.slope.shape[2]))
+        slope[:, : self.n_outputs] = rate * fit.walk.slope
+        change = (rate**2 * fit.changes[..., 0] + rate * fit.changes[..., 1]).sum()
+        return fit._replace(walk=fit.walk._replace(slope=slope)), float(change)
 
-    def _unrotated(self, linear: LinearWalk) -> LinearWalk:
+    def _unrotated(self, fit: LinearFit) -> LinearFit:
         """The slopes of the terms instead of those of the rotated residuals."""
         if self.plan.leaf == "constant":
-            return linear
-        return linear._replace(slope=np.einsum("nkf,kj->njf", linear.slope[:, : self.n_outputs], self.metric.inverse))
+            return fit
+        slope = np.einsum("nkf,kj->njf", fit.walk.slope[:, : self.n_outputs], self.metric.inverse)
+        return fit._replace(walk=fit.walk._replace(slope=slope))
 
     def _combine(self) -> None:
         """Draw the combinations of the residuals in which the next tree's splits are searched."""
@@ -451,7 +453,7 @@ class _FinishedTree:
     tree: Tree
     walk: Walk
     value: FloatArray
-    linear: LinearWalk
+    linear: LinearFit
 
 
 def _leaf_values(tree: Tree, sums: FloatArray, l2: float) -> FloatArray:
@@ -527,17 +529,18 @@ def _group(trees: Sequence[_FinishedTree], sums: FloatArray, binner: Binner, n_v
         sum_w=np.ascontiguousarray(sums[:, 2:]) / n_views,
         sum_w0_squared=np.ascontiguousarray(sums[:, 1]) / n_views**2,
         gain=np.array([gain for finished in trees for gain in finished.tree.gain]) / n_views,
-        linear=_linear_leaves(trees),
+        linear=_linear_leaves(trees, n_views),
     )
 
 
-def _linear_leaves(trees: Sequence[_FinishedTree]) -> LinearLeaves | None:
+def _linear_leaves(trees: Sequence[_FinishedTree], n_views: int) -> LinearLeaves | None:
     """Linear parts of the leaves of all trees, if they have any."""
-    parts = [finished.linear for finished in trees]
+    parts = [finished.linear.walk for finished in trees]
     if not parts or not len(parts[0].columns):
         return None
     columns, _, centre, low, high, slope = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return LinearLeaves(columns, centre, low.astype(FEATURE), high.astype(FEATURE), slope)
+    gain = np.concatenate([finished.linear.gains for finished in trees]) / n_views
+    return LinearLeaves(columns, centre, low.astype(FEATURE), high.astype(FEATURE), slope, gain)
 
 
 def auto_learning_rate(n_estimators: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +39,8 @@ class LinearLeaves:
         Range of the events; 0 where there is no feature.
     slope : ndarray of float64, shape (n_nodes, n_group_outputs, 4)
         Slopes with the learning rate folded in.
+    gain : ndarray of float64, shape (n_nodes, 4)
+        Information gained by the slopes of each feature, in the training metric.
     """
 
     columns: npt.NDArray[np.int64]
@@ -46,6 +48,7 @@ class LinearLeaves:
     low: npt.NDArray[np.float32]
     high: npt.NDArray[np.float32]
     slope: FloatArray
+    gain: FloatArray
 
     def first(self, n_nodes: int) -> LinearLeaves:
         """Return those of the first nodes.
@@ -60,7 +63,7 @@ class LinearLeaves:
         LinearLeaves
             Views.
         """
-        return LinearLeaves(*(getattr(self, name)[:n_nodes] for name in ("columns", "centre", "low", "high", "slope")))
+        return LinearLeaves(*(getattr(self, part.name)[:n_nodes] for part in fields(self)))
 
     def records(self, leaves: npt.NDArray[np.int64], value: FloatArray) -> FloatArray:
         """Bring leaves into the form of ``kernels.bitmask.predict_small_linear_trees``.
@@ -453,7 +456,7 @@ class Forest:
         return replace(self, groups=tuple(group.first(n_trees) for group in self.groups))
 
     def feature_importances(self) -> FloatArray:
-        """Share of each feature in the information gained by all splits.
+        """Share of each feature in the information gained by all splits, and by the slopes of linear leaves.
 
         Returns
         -------
@@ -464,4 +467,8 @@ class Forest:
         for group in self.groups:
             inner = group.feature >= 0
             total += np.bincount(group.feature[inner], weights=group.gain[inner], minlength=self.n_features)
+            if group.linear is not None:
+                used = group.linear.columns >= 0
+                gain, columns = group.linear.gain[used], group.linear.columns[used]
+                total += np.bincount(columns, weights=gain, minlength=self.n_features)
         return total / total.sum() if total.sum() > 0 else total

@@ -16,9 +16,10 @@ groups : list of trees that share their splits over some outputs
     tree_offset : first node of each tree, then the number of nodes
     count, sum_w, sum_w0_squared : events, sums of weights (nominal first) and of squared nominal weights
     gain : information gained by the split
-    linear : absent, or per node null or the linear part of a leaf: {features, centre, coef, lo, hi}; to output k of
-        its value is added sum_m coef[k][m] (min(max(x_m, lo[m]), hi[m]) - centre[m]) with x_m = x[features[m]], terms
-        in order, unless one of the x_m is not finite; lo and hi are float32-exact
+    linear : absent, or per node null or the linear part of a leaf: {features, centre, coef, lo, hi}, and gain, what the
+        slopes of each feature gained, which may be absent. To output k of the value of the leaf is added
+        sum_m coef[k][m] (min(max(x_m, lo[m]), hi[m]) - centre[m]) with x_m = x[features[m]], terms in order, unless one
+        of the x_m is not finite; lo and hi are float32-exact
 basis : {param_names, terms, reference} of the polynomial, or null
 cp : null, or {sign, permutation, parity}: with image[f] = x[permutation[f]] * sign[f] and g the sum below, output k is
     (g_k(x) + parity[k] g_k(image)) / 2
@@ -192,6 +193,7 @@ def _fields(group: TreeGroup) -> dict[str, Any]:
                 "coef": linear.slope[node, :, :n].tolist(),
                 "lo": linear.low[node, :n].tolist(),
                 "hi": linear.high[node, :n].tolist(),
+                "gain": linear.gain[node, :n].tolist(),
             }
             if n
             else None
@@ -202,7 +204,7 @@ def _fields(group: TreeGroup) -> dict[str, Any]:
 
 def _linear(parts: list[dict[str, Any] | None], n_outputs: int) -> LinearLeaves:
     shape = (len(parts), LEAF_FEATURES)
-    columns, centre = np.full(shape, -1, dtype=np.int64), np.zeros(shape)
+    columns, (centre, gain) = np.full(shape, -1, dtype=np.int64), np.zeros((2, *shape))
     low, high = np.zeros((2, *shape), dtype=np.float32)
     slope = np.zeros((len(parts), n_outputs, LEAF_FEATURES))
     for node, part in enumerate(parts):
@@ -216,12 +218,13 @@ def _linear(parts: list[dict[str, Any] | None], n_outputs: int) -> LinearLeaves:
                 ("lo", low[node]),
                 ("hi", high[node]),
                 ("coef", slope[node]),
+                ("gain", gain[node]),
             ):
-                numbers = np.array(part[name], dtype=np.float64)
+                numbers = np.array(part.get("gain", [0.0] * n) if name == "gain" else part[name], dtype=np.float64)
                 if numbers.shape != target[..., :n].shape or not np.isfinite(numbers).all():
                     raise ValueError(f"{name} of a linear leaf does not have a number for each feature and output")
                 target[..., :n] = numbers
-    return LinearLeaves(columns, centre, low, high, slope)
+    return LinearLeaves(columns, centre, low, high, slope, gain)
 
 
 def _group(fields: dict[str, Any]) -> TreeGroup:

@@ -125,7 +125,7 @@ def rounding(x, w):
 @pytest.mark.parametrize("n_features", [1, 2, 3, 4])
 def test_without_ridge_slopes_are_those_of_least_squares(rng, n_features):
     events = make_events(rng, n_features=n_features)
-    walk, _ = events.fit(0.0)
+    walk, *_ = events.fit(0.0)
     for leaf in range(3):
         x, w, u = events.of_leaf(leaf)
         root = np.sqrt(w)[:, np.newaxis]
@@ -150,7 +150,7 @@ def test_without_ridge_slopes_are_those_of_least_squares(rng, n_features):
 @pytest.mark.parametrize("ridge", [1e-3, 0.5, 20.0])
 def test_ridge_is_a_fraction_of_the_diagonal(rng, ridge):
     events = make_events(rng)
-    walk, _ = events.fit(ridge)
+    walk, *_ = events.fit(ridge)
     for leaf in range(3):
         x, w, u = events.of_leaf(leaf)
         matrix, right = normal_equations(x, w, u)
@@ -173,7 +173,7 @@ def loss(w, u, value):
 @pytest.mark.parametrize("ridge", [0.0, 0.3, None])
 def test_changes_are_those_of_the_loss(rng, ridge):
     events = make_events(rng)
-    walk, changes = events.fit(ridge)
+    walk, changes, _ = events.fit(ridge)
     for leaf in range(3):
         x, w, u = events.of_leaf(leaf)
         constant = u.sum(axis=0) / w.sum()
@@ -218,7 +218,7 @@ def test_leaves_with_few_effective_events_are_constant(rng, ridge):
     w[8 + 8 : 108] = 1e-6
     ratio = x.sum(axis=1, keepdims=True)
     events = Events(x, w, w[:, np.newaxis] * ratio, leaf, np.arange(208) % 2)
-    walk, changes = events.fit(ridge)
+    walk, changes, _ = events.fit(ridge)
     for few in (0, 1):
         assert_constant(walk, few)
         assert (changes[few] == 0).all()
@@ -229,7 +229,7 @@ def test_leaves_with_few_effective_events_are_constant(rng, ridge):
 def test_nine_effective_events_are_enough_for_two_slopes(rng):
     x = rng.normal(size=(9, 2))
     events = Events(x, np.ones(9), x[:, :1] - x[:, 1:], np.zeros(9, dtype=int), np.arange(9) % 2)
-    walk, _ = events.fit(0.0)
+    walk, *_ = events.fit(0.0)
     np.testing.assert_allclose(walk.slope[0, 0, :2], [1, -1], rtol=rounding(x, np.ones(9)))
 
 
@@ -239,7 +239,7 @@ def test_features_without_spread_have_no_slope(rng, ridge):
     x[:100, 1] = 0.25
     leaf = np.repeat([0, 1], 100)
     events = Events(x, np.ones(200), x[:, :1] + x[:, 1:], leaf, np.arange(200) % 2)
-    walk, _ = events.fit(ridge)
+    walk, *_ = events.fit(ridge)
     assert walk.slope[0, 0, 1] == 0
     assert abs(walk.slope[0, 0, 0] - 1) < 0.2
     assert abs(walk.slope[1, 0, 1] - 1) < 0.2
@@ -262,7 +262,7 @@ def test_leaves_whose_weights_sum_to_nothing_positive_are_constant(rng, ridge):
     w = np.ones(300)
     w[:100] = -1.0
     w[100:200] = np.tile([1.0, -1.0], 50)
-    walk, changes = Events(x, w, x.copy(), leaf, rng.integers(0, 2, 300)).fit(ridge)
+    walk, changes, _ = Events(x, w, x.copy(), leaf, rng.integers(0, 2, 300)).fit(ridge)
     for bad in (0, 1):
         assert_constant(walk, bad)
         assert (changes[bad] == 0).all()
@@ -284,7 +284,7 @@ def test_leaves_without_events_are_constant(rng, ridge):
     moments = events.moments()
     moments.whole[1] = moments.halves[1] = 0.0
     moments.low[1], moments.high[1] = np.inf, -np.inf
-    walk, changes = fit_slopes(events.columns, moments, ridge)
+    walk, changes, _ = fit_slopes(events.columns, moments, ridge)
     assert_constant(walk, 1)
     assert np.isfinite(changes).all()
     assert all(np.isfinite(array).all() for array in walk[1:])
@@ -294,6 +294,23 @@ def test_leaves_without_events_are_constant(rng, ridge):
 
 
 # ---------------------------------------------------------------------- the ridge that is chosen
+@pytest.mark.parametrize("ridge", [0.0, 0.3, None])
+def test_gains_of_the_features_add_up_to_what_the_loss_falls_by(rng, ridge):
+    events = make_events(rng)
+    _, changes, gains = events.fit(ridge)
+    np.testing.assert_allclose(gains.sum(axis=1), -changes.sum(axis=(1, 2)), rtol=1e-9)
+    assert gains.any()
+
+
+def test_a_feature_that_says_nothing_gains_nothing(rng):
+    """Without noise and ridge its slope is 0, and the other feature has all of the gain."""
+    x = rng.normal(size=(500, 2))
+    events = Events(x, np.ones(500), 2.0 * x[:, :1], np.zeros(500, dtype=int), rng.integers(0, 2, 500))
+    gains = events.fit(0.0).gains[0]
+    explained = 4.0 * ((x[:, 0] - x[:, 0].mean()) ** 2).sum()
+    np.testing.assert_allclose(gains, [explained, 0, 0, 0], rtol=1e-9, atol=1e-9 * explained)
+
+
 def test_clean_slopes_are_not_shrunk(rng):
     n = 4000
     x = rng.normal(size=(n, 2))
