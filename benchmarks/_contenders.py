@@ -295,13 +295,15 @@ def seconds(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> t
     return time.perf_counter() - start, result
 
 
-def trees_for(fit: Callable[[int], Any], budget: float, short: int = 10) -> int:
-    """Number of trees that a fit grows in so many seconds, as shorter fits say."""
+def trees_for(fit: Callable[[int], Any], budget: float) -> int:
+    """Number of trees that a fit grows in so many seconds, as two shorter fits say."""
     fit(2)  # compiled, warm
-    time, _ = seconds(fit, short)
-    some = max(short, round(short * budget / time / 3))
+    few = 3
+    start, _ = seconds(fit, few)
+    some = max(3 * few, round(few * budget / start / 3))
     time, _ = seconds(fit, some)
-    return max(1, round(some * budget / time))
+    each = max(time - start, 1e-3) / (some - few)
+    return max(1, few + round((budget - start) / each))
 
 
 def median_seconds(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:

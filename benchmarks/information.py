@@ -131,7 +131,7 @@ def measure(train: Sample, test: bit.EventTable, budgets: list[float]) -> Curves
             return fit(train, settings=replace(settings, trees=trees, learning_rate=rate(settings, trees)), **options)
 
         for budget in budgets:
-            trees = trees_for(grow, budget, short=3)
+            trees = trees_for(grow, budget)
             fit_time, fitted = seconds(grow, trees)
             add(name, str(trees), fit_time, fitted.predict)
     if importlib.util.find_spec("torch") is None:

@@ -58,6 +58,7 @@ LANES = 4
 
 _LANES = ir.VectorType(ir.IntType(64), LANES)
 _DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
+_RINT = ir.FunctionType(_DOUBLES, [_DOUBLES])
 
 
 def _pointer(context, builder, array_type, array, index, element):
@@ -81,6 +82,32 @@ def add_lanes(_, target, index, source, start):
         return context.get_dummy_value()
 
     return types.void(target, index, source, start), generate
+
+
+@intrinsic
+def add_quanta(_, target, index, values, factor, scale):
+    """Add ``values[:4] * factor * scale``, rounded to integers, to ``target[index : index + 4]`` in one step.
+
+    `values` is a contiguous float64 array, `target` one of int64; the products are taken from left to right.
+    """
+
+    def generate(context, builder, signature, args):
+        zero = context.get_constant(types.uint64, 0)
+        product = builder.load(_pointer(context, builder, signature.args[2], args[2], zero, _DOUBLES), align=8)
+        for number in args[3:]:
+            each = ir.Constant(_DOUBLES, ir.Undefined)
+            for place in range(LANES):
+                each = builder.insert_element(each, number, ir.IntType(32)(place))
+            product = builder.fmul(product, each)
+        rounded = builder.call(
+            cgutils.get_or_insert_function(builder.module, _RINT, f"llvm.rint.v{LANES}f64"), [product]
+        )
+        into = _pointer(context, builder, signature.args[0], args[0], args[1], _LANES)
+        total = builder.add(builder.load(into, align=8), builder.fptosi(rounded, _LANES))
+        builder.store(total, into, align=8)
+        return context.get_dummy_value()
+
+    return types.void(target, index, values, types.float64, types.float64), generate
 
 
 @intrinsic

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bit.kernels._jit import LANES, add_lanes, inlined, kernel
+from bit.kernels._jit import LANES, add_lanes, add_quanta, inlined, kernel
 from bit.kernels.dtypes import INDEX
 
 _BLOCK = 1024  # rows: of a few features at a time, their codes and histograms stay in the first cache
@@ -192,17 +192,18 @@ def sum_moments(
     scales : float64 array, shape (2 + n_outputs,)
         Powers of two for the squared nominal weight, the nominal weight and the residuals.
     out_sums : int64 array, shape (n_nodes * 2 * n_lanes,)
-        Added to: for each node and each half of the events w^2, w, w z_i (4), w z_i z_j (10, i <= j), then for
-        each output u, u z_i (4); n_lanes is 16 + 5 n_outputs, filled up to a multiple of 4.
+        Added to: for each node and each half of the events the sums in the order of `lanes_of_moments`.
     out_low, out_high : float64 arrays, shape (n_nodes, 4)
         Lowered and raised to the range of sign x.
     """
     n, n_outputs = columns.shape[1], signs.size
-    n_lanes = ((N_MOMENTS + (1 + LEAF_FEATURES) * n_outputs + LANES - 1) // LANES) * LANES
+    # w^2 and w, w z and w z z^T, the u, and u z for each of them.
+    of_outputs = LANES * (2 + LEAF_FEATURES)
+    of_slopes = of_outputs + (n_outputs + LANES - 1) // LANES * LANES
+    n_lanes = of_slopes + LANES * n_outputs
     own = np.empty(_BLOCK, dtype=np.uint8)
     nodes = np.empty(_BLOCK, dtype=np.uint32)
     values = np.empty(LEAF_FEATURES)
-    quanta = np.zeros(n_lanes, dtype=np.int64)
     for low in range(0, n, _BLOCK):
         n_rows = min(_BLOCK, n - low)
         _find_nodes(columns, low, n_rows, feature, above, below, children, depth, own, nodes)
@@ -216,25 +217,41 @@ def sum_moments(
                 out_low[node, m] = min(out_low[node, m], values[m])
                 out_high[node, m] = max(out_high[node, m], values[m])
                 values[m] = (values[m] - origin[node, m]) * unit[node, m]
+            start = (INDEX(2) * node + _half_of(words, i)) * INDEX(n_lanes)
             w0 = nominal[i]
-            quanta[0] = _quantise(w0 * w0, scales[0])
-            quanta[1] = _quantise(w0, scales[1])
-            at = 2 + LEAF_FEATURES
+            out_sums[start] += _quantise(w0 * w0, scales[0])
+            out_sums[start + INDEX(1)] += _quantise(w0, scales[1])
+            add_quanta(out_sums, start + INDEX(LANES), values, w0, scales[1])
             for m in range(LEAF_FEATURES):
-                product = w0 * values[m]
-                quanta[2 + m] = _quantise(product, scales[1])
-                for other in range(m, LEAF_FEATURES):
-                    quanta[at] = _quantise(product * values[other], scales[1])
-                    at += 1
+                add_quanta(out_sums, start + INDEX(LANES * (2 + m)), values, w0 * values[m], scales[1])
             for k in range(n_outputs):
                 rest = signs[k] * residual[i, INDEX(first + k)]
-                quanta[at] = _quantise(rest, scales[2 + k])
-                for m in range(LEAF_FEATURES):
-                    quanta[at + 1 + m] = _quantise(rest * values[m], scales[2 + k])
-                at += 1 + LEAF_FEATURES
-            start = (INDEX(2) * node + _half_of(words, i)) * INDEX(n_lanes)
-            for lane in range(0, n_lanes, LANES):
-                add_lanes(out_sums, start + INDEX(lane), quanta, INDEX(lane))
+                out_sums[start + INDEX(of_outputs + k)] += _quantise(rest, scales[2 + k])
+                add_quanta(out_sums, start + INDEX(of_slopes + LANES * k), values, rest, scales[2 + k])
+
+
+def lanes_of_moments(n_outputs):
+    """Where `sum_moments` puts its sums.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Number of residuals.
+
+    Returns
+    -------
+    lanes : int64 array, shape (16 + 5 n_outputs,)
+        Places of the sums of w^2, w, w z_i (4), w z_i z_j (10, i <= j), then for each output of u, u z_i (4).
+    n_lanes : int
+        Number of places.
+    """
+    of_outputs = LANES * (2 + LEAF_FEATURES)
+    of_slopes = of_outputs + -(-n_outputs // LANES) * LANES
+    rows, others = np.triu_indices(LEAF_FEATURES)
+    of_products = LANES * (2 + rows) + others
+    each = [[of_outputs + k, *range(of_slopes + LANES * k, of_slopes + LANES * (k + 1))] for k in range(n_outputs)]
+    lanes = np.concatenate([[0, 1], LANES + np.arange(LEAF_FEATURES), of_products, np.ravel(each)])
+    return lanes.astype(np.int64), of_slopes + LANES * n_outputs
 
 
 @kernel

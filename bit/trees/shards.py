@@ -22,6 +22,7 @@ from bit.kernels.residuals import (
     LEAF_FEATURES,
     N_MOMENTS,
     build_root_histogram,
+    lanes_of_moments,
     sum_by_leaf,
     sum_moments,
     update_residuals,
@@ -162,6 +163,13 @@ class _View:
             self.bounds[split.left], self.bounds[split.right] = (first, middle), (middle, last)
 
 
+def _zeros(n: int) -> IntArray:
+    """Sums that begin at a cache line."""
+    sums: IntArray = aligned_empty(1, n).view(SUM)[0]
+    sums.fill(0)
+    return sums
+
+
 class _Shard:
     """Events of one thread.
 
@@ -216,10 +224,9 @@ class _Shard:
 
     def root_histogram(self, quanta: Quanta, signs: Sequence[FloatArray]) -> npt.NDArray[np.int64]:
         """Histogram of node 0."""
-        out = aligned_empty(1, self.n_features * N_CODES * quanta.n_channels).view(SUM)
-        out.fill(0)
-        self.add_nodes([0], quanta, signs, out)
-        return out.ravel()
+        out = _zeros(self.n_features * N_CODES * quanta.n_channels)
+        self.add_nodes([0], quanta, signs, out[np.newaxis])
+        return out
 
     def divide(
         self,
@@ -524,14 +531,14 @@ class Shards:
         n_nodes = len(columns)
         sizes = [self._largest_nominal**2, self._largest_nominal, *self.largest[:n_outputs]]
         scales = np.array([quantisation_scale(size, self.n_rows) for size in sizes])
-        n_lanes = -(-(N_MOMENTS + (1 + LEAF_FEATURES) * n_outputs) // LANES) * LANES
+        lanes, n_lanes = lanes_of_moments(n_outputs)
         origin, unit = np.where(columns >= 0, [self._origin[columns], self._unit[columns]], 0.0)
         linear = CONSTANT._replace(columns=columns, signs=np.ones(columns.shape))
         views = [(tree, linear.columns, linear.signs, np.ones(n_outputs))]
         if self.mirror is not None:
             image = self.mirror.walk_of_images(tree, self._n_edges)
             views.append((image, *self.mirror.leaves_of_images(linear), self.mirror.signs[:n_outputs]))
-        sums = [np.zeros(n_nodes * 2 * n_lanes, dtype=SUM) for _ in self._shards]
+        sums = [_zeros(n_nodes * 2 * n_lanes) for _ in self._shards]
         lows = [np.full(columns.shape, np.inf) for _ in self._shards]
         highs = [np.full(columns.shape, -np.inf) for _ in self._shards]
 
@@ -542,7 +549,7 @@ class Shards:
                 sum_moments(shard.columns, *walk, *leaves, *residuals, signs, scales, out_sums, out_low, out_high)
 
         self.threads.map(work, self._shards, sums, lows, highs)
-        total = np.sum(sums, axis=0).reshape(n_nodes, 2, n_lanes)[:, :, : N_MOMENTS + (1 + LEAF_FEATURES) * n_outputs]
+        total = np.sum(sums, axis=0).reshape(n_nodes, 2, n_lanes)[:, :, lanes]
         each = np.concatenate(
             [scales[:1], np.repeat(scales[1], N_MOMENTS - 1), np.repeat(scales[2:], 1 + LEAF_FEATURES)]
         )
@@ -672,9 +679,7 @@ class Shards:
         if self.mirror is not None:
             images = [self.mirror.walk_of_images(tree, self._n_edges) for tree in trees]
             views.append((_concatenated(images), self.mirror.signs))
-        sums = [aligned_empty(1, int(offset[-1]) * n_lanes).view(SUM)[0] for _ in self._shards]
-        for part in sums:
-            part.fill(0)
+        sums = [_zeros(int(offset[-1]) * n_lanes) for _ in self._shards]
 
         def work(shard: _Shard, out: IntArray) -> None:
             weights = (shard.nominal, values_of(shard), outputs)

@@ -15,6 +15,7 @@ from bit.kernels.histogram import build_histograms
 from bit.kernels.partition import divide_rows
 from bit.kernels.residuals import (
     build_root_histogram,
+    lanes_of_moments,
     sum_by_leaf,
     sum_moments,
     update_residuals,
@@ -569,7 +570,7 @@ class Moments:
         """Sums, lowest and highest values of some rows, from the kernel."""
         n_nodes, n_outputs = len(self.tree[0]), len(self.signs)
         records = np.ascontiguousarray(self.events.records[rows])
-        n_lanes = -(-(16 + 5 * n_outputs) // 4) * 4
+        lanes, n_lanes = lanes_of_moments(n_outputs)
         sums = np.full(n_nodes * 2 * n_lanes, 5, dtype=np.int64)
         low, high = np.full((n_nodes, 4), np.inf), np.full((n_nodes, 4), -np.inf)
         sum_moments(
@@ -577,9 +578,7 @@ class Moments:
             self.leaves.columns, self.leaves.signs, self.origin, self.unit, records.view(np.uint64),
             records[:, self.events.first - 1], records, self.events.first, self.signs, self.scales, sums, low, high,
         )  # fmt: skip
-        sums = sums.reshape(n_nodes, 2, n_lanes) - 5
-        assert (sums[:, :, 16 + 5 * n_outputs :] == 0).all()
-        return sums[:, :, : 16 + 5 * n_outputs], low, high
+        return sums.reshape(n_nodes, 2, n_lanes)[:, :, lanes] - 5, low, high
 
     def of_twin(self):
         events, leaves = self.events, self.leaves
