@@ -149,8 +149,11 @@ class _Normal:
         right = residuals[:, :, 1:] - residuals[:, :, :1] * mean[:, np.newaxis, :]
         return cls(nominal, square, mean, matrix, right)
 
-    def slopes(self, used: npt.NDArray[np.bool_], ridge: float) -> FloatArray:
-        """Solve for the slopes; 0 where the matrix is not positive or the effective events are too few."""
+    def slopes(self, used: npt.NDArray[np.bool_], ridges: FloatArray) -> FloatArray:
+        """Solve for the slopes with each ridge, shape (n_ridges, n_nodes, n_outputs, 4).
+
+        They are 0 where the matrix is not positive or the effective events are too few.
+        """
         # Per unit of nominal weight and of the spread of each feature in the leaf, the matrix is that of the
         # correlations; in this order no root is taken of something that doubles with the weights.
         weight = np.where(self.nominal > 0, self.nominal, 1.0)[:, np.newaxis, np.newaxis]
@@ -161,26 +164,27 @@ class _Normal:
         both = wide[:, :, np.newaxis] & wide[:, np.newaxis, :]
         scaled = np.where(both, matrix / (size[:, :, np.newaxis] * size[:, np.newaxis, :]), 0.0)
         diagonal = np.arange(LEAF_FEATURES)
-        scaled[:, diagonal, diagonal] = 1.0 + ridge
+        scaled[:, diagonal, diagonal] = 1.0
         right = np.where(wide[:, np.newaxis, :], right / size[:, np.newaxis, :], 0.0)
         enough = self.nominal**2 >= _EVENTS_PER_SLOPE * (1 + wide.sum(axis=1)) * self.square
-        fits = wide.any(axis=1) & enough & (np.linalg.eigvalsh(scaled)[:, 0] > _RIDGE_FLOOR)
-        scaled[~fits] = np.eye(LEAF_FEATURES)
-        right[~fits] = 0.0
-        solution = np.linalg.solve(scaled, right.transpose(0, 2, 1)).transpose(0, 2, 1)
-        slopes: FloatArray = solution / size[:, np.newaxis, :]
+        # A ridge is added to every eigenvalue: one decomposition does for all of them.
+        eigenvalues, axes = np.linalg.eigh(scaled)
+        shifted = eigenvalues + ridges[:, np.newaxis, np.newaxis]
+        fits = wide.any(axis=1) & enough & (shifted[:, :, 0] > _RIDGE_FLOOR)
+        inverse = np.where(fits[:, :, np.newaxis], 1.0 / np.where(fits[:, :, np.newaxis], shifted, 1.0), 0.0)
+        solution = (right @ axes) * inverse[:, :, np.newaxis, :] @ axes.transpose(0, 2, 1)
+        slopes: FloatArray = np.where(wide[:, np.newaxis, :], solution / size[:, np.newaxis, :], 0.0)
         return slopes
 
     def gains(self, slope: FloatArray) -> FloatArray:
         """By how much each feature's slopes c lower the loss, sum_k c_km (2 b_k - A c_k)_m, shape (n_nodes, 4)."""
-        rest = 2.0 * self.right - np.einsum("nij,nkj->nki", self.matrix, slope)
-        gains: FloatArray = (slope * rest).sum(axis=1)
+        gains: FloatArray = (slope * (2.0 * self.right - slope @ self.matrix)).sum(axis=1)
         return gains
 
     def changes(self, slope: FloatArray) -> FloatArray:
-        """What slopes c do to the loss: c^T A c and -2 c b, shape (n_nodes, n_outputs, 2)."""
-        curvature = np.einsum("nki,nij,nkj->nk", slope, self.matrix, slope)
-        return np.stack([curvature, -2.0 * np.einsum("nki,nki->nk", slope, self.right)], axis=2)
+        """What slopes c do to the loss: c^T A c and -2 c b, shape (..., n_nodes, n_outputs, 2)."""
+        curvature = ((slope @ self.matrix) * slope).sum(axis=-1)
+        return np.stack([curvature, -2.0 * (slope * self.right).sum(axis=-1)], axis=-1)
 
 
 class LinearFit(NamedTuple):
@@ -223,18 +227,15 @@ def fit_slopes(columns: IntArray, moments: Moments, ridge: float | None) -> Line
     used = columns >= 0
     whole = _Normal.of(moments.whole)
     if ridge is None:
-        halves = _Normal.of(moments.halves[:, 0]), _Normal.of(moments.halves[:, 1])
-        slope = np.zeros_like(whole.right)
-        best = np.zeros((1, slope.shape[1]))
-        for candidate in _RIDGES:
-            tried = [fitted.slopes(used, candidate) for fitted in halves]
-            crossed = [other.changes(c) for c, other in zip(tried, reversed(halves), strict=True)]
-            change: FloatArray = np.sum(crossed, axis=(0, 1, 3))[np.newaxis]
-            better: npt.NDArray[np.bool_] = np.less(change, best)
-            best = np.where(better, change, best)
-            slope = np.where(better[:, :, np.newaxis], whole.slopes(used, candidate), slope)
+        ridges = np.array(_RIDGES)
+        one, other = (_Normal.of(moments.halves[:, half]) for half in (0, 1))
+        crossed = other.changes(one.slopes(used, ridges)) + one.changes(other.slopes(used, ridges))
+        loss = crossed.sum(axis=(1, 3))
+        best = loss.argmin(axis=0)
+        slope = np.take_along_axis(whole.slopes(used, ridges), best[np.newaxis, np.newaxis, :, np.newaxis], axis=0)[0]
+        slope = np.where((loss.min(axis=0) < 0)[:, np.newaxis], slope, 0.0)
     else:
-        slope = whole.slopes(used, ridge)
+        slope = whole.slopes(used, np.array([ridge]))[0]
     in_use = np.asarray(slope.any(axis=(1, 2)))[:, np.newaxis] & used
     walk = LinearWalk(
         columns=np.where(in_use, columns, -1),
