@@ -89,7 +89,10 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         What a leaf predicts: a number for each term, or a linear function of at most four features, those that
         gained most information on the way to the leaf, R_k = S_k / S_0 + sum_f c_kf (x_f - <x_f>). x_f is cut to the
         range of the training events of the leaf, so that nothing is extrapolated; where one of the features
-        is not finite the leaf is constant. Monotone maps of the features then matter.
+        is not finite the leaf is constant. Inside a leaf each feature is measured from its mean and in units of its
+        spread, so that x -> a x + b changes nothing but rounding; other monotone maps then matter: give a feature in
+        the form in which a score may be linear, such as pT rather than log pT. A slope needs at least three
+        effective events for each number that is fitted.
     ridge : float or "auto", default="auto"
         Of linear leaves: added to the diagonal of the normal matrix, as a fraction of it. "auto" chooses, for every
         tree and term, that with which slopes from one half of the events lower the loss of the other half most.
