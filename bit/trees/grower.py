@@ -16,6 +16,7 @@ from bit.kernels.splitting import find_splits
 from bit.trees.shards import Quanta, Shards, Split
 from bit.trees.walk import IntArray, Walk, walk_of
 
+_AHEAD = 4  # leaves divided together where trees grow leaf by leaf
 _FEW = 1000  # sums of a bin in all nodes and features: scanned sooner than another thread wakes up
 
 
@@ -124,21 +125,26 @@ class Tree:
 
 @dataclass
 class _Candidate:
-    """A leaf that may be split: its histogram and its best split."""
+    """A leaf that may be split: its events, its histogram and its best split."""
 
-    node: int
+    segment: int
     depth: int
+    sums: IntArray
     histogram: npt.NDArray[np.int64]
     gain: float = 0.0
     feature: int = -1
     bins: int = -1
     left_sums: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    # Its number in the tree, and which of its children may be split, once these are known.
+    node: int = -1
+    children: dict[str, _Candidate] | None = None
 
 
 class _Grower:
     def __init__(self, shards: Shards, n_edges: IntArray, rules: GrowthRules, quanta: Quanta) -> None:
         self.shards, self.n_edges, self.rules, self.quanta = shards, n_edges, rules, quanta
         self.tree = Tree(quanta)
+        self.n_segments = 1
 
     def root(self, *, of_all_events: bool) -> list[_Candidate]:
         if of_all_events:
@@ -148,8 +154,8 @@ class _Grower:
         # Every event is in one bin of the first feature; see kernels.histogram for the layout.
         by_lane = histogram.reshape(self.quanta.n_channels // LANES, self.shards.n_features, N_CODES, LANES)
         sums = by_lane[:, 0].sum(axis=1).ravel()
-        node = self.tree.add_leaf(sums)
-        return self.with_splits([_Candidate(node, 0, histogram)], histogram[np.newaxis])
+        root = _Candidate(0, 0, sums, histogram, node=self.tree.add_leaf(sums))
+        return self.with_splits([root], histogram[np.newaxis])
 
     def with_splits(self, candidates: list[_Candidate], histograms: npt.NDArray[np.int64]) -> list[_Candidate]:
         """Find the best splits and return the candidates that have one; their histograms are the rows."""
@@ -191,35 +197,49 @@ class _Grower:
             candidate.left_sums = left[best[i], i].copy()
         return [candidate for candidate in candidates if candidate.feature >= 0]
 
-    def split(self, candidates: list[_Candidate]) -> list[_Candidate]:
-        """Split leaves and return their children that may be split further."""
-        tree, quanta = self.tree, self.quanta
+    def expand(self, candidates: list[_Candidate]) -> None:
+        """Find the children of leaves that may be split further; the tree stays as it is."""
         splits, plans = [], []
         for parent in candidates:
-            node = parent.node
-            left_sums, right_sums = parent.left_sums, tree.sums[node] - parent.left_sums
-            left, right = tree.add_leaf(left_sums), tree.add_leaf(right_sums)
-            tree.feature[node], tree.bins[node], tree.gain[node] = parent.feature, parent.bins, parent.gain
-            tree.left[node], tree.right[node] = left, right
-            tree.depth = max(tree.depth, parent.depth + 1)
-            counts = quanta.count(left_sums), quanta.count(right_sums)
+            parent.children = {}
+            sums = {"left": parent.left_sums, "right": parent.sums - parent.left_sums}
+            counts = {side: self.quanta.count(of_side) for side, of_side in sums.items()}
             if self.rules.max_depth is not None and parent.depth + 1 >= self.rules.max_depth:
                 continue
-            if max(counts) < 2 * self.rules.min_samples_leaf:
+            if max(counts.values()) < 2 * self.rules.min_samples_leaf:
                 continue
-            small, large = (left, right) if counts[0] <= counts[1] else (right, left)
-            splits.append(Split(node, parent.feature, parent.bins, left, right, small == right))
-            plans.append((parent, small, large))
+            left, right = self.n_segments, self.n_segments + 1
+            self.n_segments += 2
+            small = "left" if counts["left"] <= counts["right"] else "right"
+            splits.append(Split(parent.segment, parent.feature, parent.bins, left, right, small == "right"))
+            plans.append((parent, small, {"left": left, "right": right}, sums))
         if not plans:
-            return []
-        parts = self.shards.divide(splits, quanta)
+            return
+        parts = self.shards.divide(splits, self.quanta)
         histograms = np.empty((2 * len(plans), parts.shape[2]), dtype=np.int64)
         children = []
-        for i, (parent, small, large) in enumerate(plans):
-            rows = {min(small, large): histograms[2 * i], max(small, large): histograms[2 * i + 1]}
+        for i, (parent, small, segments, sums) in enumerate(plans):
+            rows = {"left": histograms[2 * i], "right": histograms[2 * i + 1]}
+            large = "right" if small == "left" else "left"
             divide_histogram(parts, i, parent.histogram, rows[small], rows[large])
-            children += [_Candidate(node, parent.depth + 1, row) for node, row in rows.items()]
-        return self.with_splits(children, histograms)
+            both = {side: _Candidate(segments[side], parent.depth + 1, sums[side], rows[side]) for side in rows}
+            children += [(parent, side, child) for side, child in both.items()]
+        self.with_splits([child for *_, child in children], histograms)
+        for parent, side, child in children:
+            if child.feature >= 0 and parent.children is not None:
+                parent.children[side] = child
+
+    def split(self, parent: _Candidate) -> list[_Candidate]:
+        """Split a leaf whose children are known, and return those of them that may be split further."""
+        tree, node = self.tree, parent.node
+        nodes = {"left": tree.add_leaf(parent.left_sums), "right": tree.add_leaf(parent.sums - parent.left_sums)}
+        tree.feature[node], tree.bins[node], tree.gain[node] = parent.feature, parent.bins, parent.gain
+        tree.left[node], tree.right[node] = nodes["left"], nodes["right"]
+        tree.depth = max(tree.depth, parent.depth + 1)
+        children = parent.children or {}
+        for side, child in children.items():
+            child.node = nodes[side]
+        return list(children.values())
 
 
 def grow_tree(
@@ -253,13 +273,18 @@ def grow_tree(
     frontier = grower.root(of_all_events=chosen is None)
     if rules.max_leaf_nodes is None:
         while frontier:
-            frontier = grower.split(frontier)
+            grower.expand(frontier)
+            frontier = [child for parent in frontier for child in grower.split(parent)]
         return grower.tree
     heap = [(-candidate.gain, candidate.node, candidate) for candidate in frontier]
-    for _ in range(rules.max_leaf_nodes - 1):
+    for n_left in range(rules.max_leaf_nodes - 1, 0, -1):
         if not heap:
             break
-        *_, best = heapq.heappop(heap)
-        for child in grower.split([best]):
+        if heap[0][2].children is None:
+            # Most of those that come next will be split, too, and several at once cost little more than one.
+            best = heapq.nsmallest(min(_AHEAD, n_left), heap)
+            grower.expand([candidate for *_, candidate in best if candidate.children is None])
+        *_, parent = heapq.heappop(heap)
+        for child in grower.split(parent):
             heapq.heappush(heap, (-child.gain, child.node, child))
     return grower.tree
