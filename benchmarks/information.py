@@ -144,7 +144,7 @@ def measure(train: Sample, test: bit.EventTable, budgets: list[float]) -> Curves
     return curves
 
 
-def draw(path: Path, curves: Curves, terms: tuple[Term, ...]) -> None:
+def draw(path: Path, curves: Curves, terms: tuple[Term, ...], budgets: list[float]) -> None:
     fig, axes = panels(2, 2)
     with style():
         for axis, term in zip(axes.ravel(), SHOWN, strict=True):
@@ -155,8 +155,10 @@ def draw(path: Path, curves: Curves, terms: tuple[Term, ...]) -> None:
                     linear = "linear" in name
                     style_of = {"marker": "o" if linear else "s", "linestyle": "-" if linear else "--"}
                     axis.loglog(*zip(*points, strict=True), label=name, color=colour, **style_of)
-            axis.set(title="·".join(term), xlabel="training time [s]", ylabel="1 − ρ²")
-        axes[0, 0].legend(fontsize="x-small")
+            axis.set(title="·".join(term), xlabel="training time [s]", ylabel="1 − ρ²", ylim=(None, 1))
+            axis.set_xticks(budgets, labels=[f"{budget:g}" for budget in budgets])
+            axis.tick_params(which="minor", labelbottom=False, labelleft=False)
+        axes[0, 0].legend(fontsize="x-small", loc="lower left")
     save(fig, path)
 
 
@@ -168,7 +170,7 @@ def main() -> None:
     print("|---|---|---|" + "---|" * len(train.terms))
     curves = measure(train, test, sorted(arguments.seconds))
     if arguments.plot:
-        draw(arguments.plot, curves, train.terms)
+        draw(arguments.plot, curves, train.terms, sorted(arguments.seconds))
 
 
 if __name__ == "__main__":

@@ -149,7 +149,8 @@ def at_equal_time(name: str, budget: float, cache: Path | None) -> None:
         (found / found[:, :1]).std(axis=0) for found in (replicas, bootstrap_means(square[core], nominal[core]))
     )
     print(f"\n{name}: <t^2> = {np.average(truth**2, weights=nominal):.4g}\n")
-    print("| program | trees | fit [s] | MSE | / constant | MSE, |t| < 3 | / constant | rho^2 | interval / truth's |")
+    columns = ("program", "trees", "fit [s]", "MSE", "/ constant", "MSE, abs(t) < 3", "/ constant", "rho^2", "interval")
+    print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|---|---|---|")
     for i, (program, trees_used, time, captured, width) in enumerate(rows):
         cells = (
