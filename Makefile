@@ -17,6 +17,8 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/compare_boosters.py
 	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/information.py
+	$(BIN)/python benchmarks/linear_leaves.py
 	$(BIN)/python benchmarks/startup.py
 
 lint: .venv/.dev

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,16 +69,20 @@ class Binner:
         def edges_of(f: int) -> npt.NDArray[np.float32]:
             columns = [f] if mirror is None or mirror.source[f] == f else sorted([f, int(mirror.source[f])])
             values = np.concatenate([features[:, column].astype(FEATURE) for column in columns])
-            each = np.tile(quanta, len(columns))
+            each = quanta if len(columns) == 1 else np.tile(quanta, len(columns))
             if mirror is not None and mirror.flipped[f]:
                 return _symmetric_edges(values, max_bins, each)
             return _edges_of(values, max_bins, each)
 
         quanta = np.empty(0, dtype=np.int64)
         if event_weights is not None:
-            scale = quantisation_scale(float(event_weights.max()), 2 * len(event_weights))
-            quanta = np.rint(event_weights * scale).astype(np.int64)
-        return cls(tuple(threads.map(edges_of, range(features.shape[1]))))
+            scaled = event_weights * quantisation_scale(float(event_weights.max()), 2 * len(event_weights))
+            quanta = np.rint(scaled, out=scaled).astype(np.int64)
+            del scaled
+        return_freed_memory()
+        binner = cls(tuple(threads.map(edges_of, range(features.shape[1]))))
+        return_freed_memory()
+        return binner
 
     @property
     def n_edges(self) -> npt.NDArray[np.int64]:
@@ -90,6 +96,15 @@ class Binner:
         for f, edges in enumerate(self.edges):
             table[f, : len(edges)] = edges
         return table
+
+
+def return_freed_memory() -> None:
+    """Give freed arrays back to the system.
+
+    glibc keeps those below 32 MB for itself; what binning leaves behind would count on top of what training needs.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # other systems, other libraries
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def encode(

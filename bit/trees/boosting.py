@@ -238,12 +238,12 @@ class _Booster:
         self.n_outputs, self.watched_columns = len(columns), columns if form.size else columns[:0]
         sketched = plan.sketch is not None and plan.sketch < len(columns) and not form.size
         self.n_directions = plan.sketch if sketched and plan.sketch is not None else 0
-        self.shards = self.shards_of(events.train, self.n_directions)
         nominal = exact_sum(weights[:, 0])
         self.sums = np.array([exact_sum(weights[:, k]) for k in columns])
         self.sums[~self.is_even] = 0.0
         self.base = self.sums / nominal if plan.start_at_mean else np.zeros(len(columns))
         unit = exact_sum(np.abs(weights[:, 0])) / len(weights)
+        self.shards = self.shards_of(events.train, self.n_directions)  # last, so that little else is held beside them
         self.rules = replace(
             plan.rules,
             l2=plan.rules.l2 * unit,

@@ -38,6 +38,7 @@ from bit.trees.threads import Threads
 from bit.trees.walk import IntArray, Walk
 
 _ALMOST_ONE = 1.0 - 1e-9
+_BLOCK = 65536  # events whose squares are held at a time
 _ALL_CODES = np.arange(N_CODES)[np.newaxis]
 _NO_FEATURES = np.empty((0, 0), dtype=FEATURE)
 _ALL_ROWS = np.empty(0, dtype=ROW)  # as the kernels take it
@@ -161,6 +162,11 @@ class _View:
         for split, middle in zip(splits, middles.tolist(), strict=True):
             first, last = self.bounds.pop(split.node)
             self.bounds[split.left], self.bounds[split.right] = (first, middle), (middle, last)
+
+
+def _sum_of_squares(values: FloatArray, scale: float) -> int:
+    """Integer sum of squares, some at a time, so that those of all events are never held."""
+    return sum(int(sum_quanta(values[low : low + _BLOCK] ** 2, scale)) for low in range(0, len(values), _BLOCK))
 
 
 def _zeros(n: int) -> IntArray:
@@ -331,7 +337,7 @@ class Shards:
         # largest, fixes the scale, so that heavy tails do not cost resolution.
         self._count_bits = self.n_rows.bit_length()
         scale = quantisation_scale(self._largest_nominal**2, self.n_rows)
-        sums = self.threads.map(lambda s: int(sum_quanta(s.nominal**2, scale)), self._shards)
+        sums = self.threads.map(lambda s: _sum_of_squares(s.nominal, scale), self._shards)
         total = sum(sums) * (self.n_rows // self.n_events)
         room = (1 << (62 - self._count_bits)) - self.n_rows
         self._square_scale = float(2.0 ** np.floor(np.log2(room / (max(total, 1) / scale))))
