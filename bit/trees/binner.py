@@ -20,6 +20,7 @@ from bit.trees.threads import Threads
 BIN_WEIGHTS = ("mixed", "count", "nominal", "loss")
 MAX_BINS = 255  # codes 0 to 254; code 255 is NaN
 _BUCKET_BITS = 16  # so many buckets stay in the second cache
+_MANY = 1_000_000
 _BLOCK = 8192  # rows cast at a time: a block of features and its codes stay in the cache
 
 
@@ -68,21 +69,23 @@ class Binner:
 
         def edges_of(f: int) -> npt.NDArray[np.float32]:
             columns = [f] if mirror is None or mirror.source[f] == f else sorted([f, int(mirror.source[f])])
-            values = np.concatenate([features[:, column].astype(FEATURE) for column in columns])
+            values = np.empty(len(columns) * len(features), dtype=FEATURE)
+            for place, column in enumerate(columns):
+                values[place * len(features) : (place + 1) * len(features)] = features[:, column]
             each = quanta if len(columns) == 1 else np.tile(quanta, len(columns))
-            if mirror is not None and mirror.flipped[f]:
-                return _symmetric_edges(values, max_bins, each)
-            return _edges_of(values, max_bins, each)
+            flipped = mirror is not None and mirror.flipped[f]
+            edges = _symmetric_edges(values, max_bins, each) if flipped else _edges_of(values, max_bins, each)
+            del values
+            _return_freed_memory(len(features))
+            return edges
 
         quanta = np.empty(0, dtype=np.int64)
         if event_weights is not None:
             scaled = event_weights * quantisation_scale(float(event_weights.max()), 2 * len(event_weights))
             quanta = np.rint(scaled, out=scaled).astype(np.int64)
             del scaled
-        return_freed_memory()
-        binner = cls(tuple(threads.map(edges_of, range(features.shape[1]))))
-        return_freed_memory()
-        return binner
+        _return_freed_memory(len(features))
+        return cls(tuple(threads.map(edges_of, range(features.shape[1]))))
 
     @property
     def n_edges(self) -> npt.NDArray[np.int64]:
@@ -98,13 +101,14 @@ class Binner:
         return table
 
 
-def return_freed_memory() -> None:
-    """Give freed arrays back to the system.
+def _return_freed_memory(n_events: int) -> None:
+    """Give freed arrays back to the system, if they are worth it.
 
     glibc keeps those below 32 MB for itself; what binning leaves behind would count on top of what training needs.
     """
-    with contextlib.suppress(OSError, AttributeError):  # other systems, other libraries
-        ctypes.CDLL(None).malloc_trim(0)
+    if n_events >= _MANY:
+        with contextlib.suppress(OSError, AttributeError):  # other systems, other libraries
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def encode(
