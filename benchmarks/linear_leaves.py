@@ -37,22 +37,18 @@ from _contenders import (
     trees_for,
     warm_up,
 )
+from parity import half_width
 from scipy.optimize import least_squares
 
 import bit
-from bit.inference import choose_edges, fill, limits
 from bit.metrics import rho2
 from bit.processes import h4l
 
-TERM = "cHWtil"
+TERM = "cHWtil"  # that of parity.half_width, too
+JETS = ("x1", "x2", "dphi_jj", "deta_jj"), bit.CPParity(("dphi_jj",), odd_params=(TERM,))
 SAMPLES: dict[str, tuple[str, dict[str, Any], tuple[str, ...], Any]] = {
-    "vbf": ("vbf", {"cuts": "P"}, ("x1", "x2", "dphi_jj", "deta_jj"), bit.CPParity(("dphi_jj",), odd_params=(TERM,))),
-    "smeared": (
-        "vbf",
-        {"cuts": "P", "smear": True},
-        ("x1", "x2", "dphi_jj", "deta_jj"),
-        bit.CPParity(("dphi_jj",), odd_params=(TERM,)),
-    ),
+    "vbf": ("vbf", {"cuts": "P"}, *JETS),
+    "smeared": ("vbf", {"cuts": "P", "smear": True}, *JETS),
     "h4l": ("h4l", {"frame": "lab", "acceptance": True, "cuts": "higgs"}, h4l.FEATURE_NAMES, h4l.CP_PARITY),
 }
 AT_EQUAL_TIME = Settings(leaves=31, learning_rate=0.1, leaf_events=20)
@@ -89,12 +85,6 @@ def fit_formula(table: bit.EventTable) -> Predict:
     root, truth = np.sqrt(table.weights[:, 0] / table.weights[:, 0].mean()), table.joint_ratio()[:, 0]
     found = least_squares(lambda numbers: root * (formula(numbers, table) - truth), [1.0, 0.1, 0.2, 0.0])
     return partial(formula, found.x)
-
-
-def half_width(observable: Any, for_bins: bit.EventTable, test: bit.EventTable) -> float:
-    template = fill(test, observable, choose_edges(for_bins, observable, 20), lumi_fb=300)
-    interval = limits(template, order="linear", params=[TERM])[TERM]
-    return (interval.upper - interval.lower) / 2
 
 
 def bootstrap_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -143,11 +133,10 @@ def at_equal_time(name: str, budget: float, cache: Path | None) -> None:
         add("Eq. (39), refitted", "", time, predict)
     square = np.column_stack(errors)
     core = np.abs(truth) < 3
-    mean, core_mean = (np.average(square[rows_of], axis=0, weights=nominal[rows_of]) for rows_of in (core | True, core))
-    replicas = bootstrap_means(square, nominal)
-    ratio, core_ratio = (
-        (found / found[:, :1]).std(axis=0) for found in (replicas, bootstrap_means(square[core], nominal[core]))
-    )
+    samples = (square, nominal), (square[core], nominal[core])
+    mean, core_mean = (np.average(errors_of, axis=0, weights=weights) for errors_of, weights in samples)
+    replicas = (bootstrap_means(errors_of, weights) for errors_of, weights in samples)
+    ratio, core_ratio = ((found / found[:, :1]).std(axis=0) for found in replicas)
     print(f"\n{name}: <t^2> = {np.average(truth**2, weights=nominal):.4g}\n")
     columns = ("program", "trees", "fit [s]", "MSE", "/ constant", "MSE, abs(t) < 3", "/ constant", "rho^2", "interval")
     print(f"| {' | '.join(columns)} |")

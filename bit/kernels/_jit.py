@@ -66,6 +66,14 @@ def _pointer(context, builder, array_type, array, index, element):
     return builder.bitcast(builder.gep(data, [index]), element.as_pointer())
 
 
+def _in_all_lanes(builder, number):
+    """A float64 number, as many times as there are lanes."""
+    lanes = ir.Constant(_DOUBLES, ir.Undefined)
+    for place in range(LANES):
+        lanes = builder.insert_element(lanes, number, ir.IntType(32)(place))
+    return lanes
+
+
 @intrinsic
 def add_lanes(_, target, index, source, start):
     """Add ``source[start : start + 4]`` to ``target[index : index + 4]``, contiguous int64 arrays, in one step.
@@ -95,10 +103,7 @@ def add_quanta(_, target, index, values, factor, scale):
         zero = context.get_constant(types.uint64, 0)
         product = builder.load(_pointer(context, builder, signature.args[2], args[2], zero, _DOUBLES), align=8)
         for number in args[3:]:
-            each = ir.Constant(_DOUBLES, ir.Undefined)
-            for place in range(LANES):
-                each = builder.insert_element(each, number, ir.IntType(32)(place))
-            product = builder.fmul(product, each)
+            product = builder.fmul(product, _in_all_lanes(builder, number))
         rounded = builder.call(
             cgutils.get_or_insert_function(builder.module, _RINT, f"llvm.rint.v{LANES}f64"), [product]
         )
@@ -208,10 +213,7 @@ def add_linear_values(_, target, index, leaves, at, stride, distance, first):
         for k in range(LANES):
             at = builder.add(at, args[4])
             factors = builder.load(_pointer(context, builder, signature.args[2], args[2], at, _DOUBLES), align=8)
-            one = builder.extract_element(distances, lane(k))
-            each = ir.Constant(_DOUBLES, ir.Undefined)
-            for place in range(LANES):
-                each = builder.insert_element(each, one, lane(place))
+            each = _in_all_lanes(builder, builder.extract_element(distances, lane(k)))
             total = builder.fadd(total, builder.fmul(factors, each))
         builder.store(builder.fadd(builder.load(into, align=8), total), into, align=8)
         return context.get_dummy_value()
