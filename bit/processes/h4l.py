@@ -19,7 +19,6 @@ which a lower limit on the masses of all pairs of opposite charge and same flavo
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -29,7 +28,6 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError, near_match
-from bit.events import EventTable
 from bit.parity import CPParity
 from bit.processes.currents import ComplexArray, dot, spinor, spinor_product
 from bit.processes.cuts import Cuts, parse_cuts
@@ -45,8 +43,17 @@ from bit.processes.hvv import (
     weights_from_amplitudes,
 )
 from bit.processes.pdf import load
-from bit.processes.phase_space import CHUNK, draw
-from bit.processes.simulation import Feature, Simulation, require_common, sigma_error
+from bit.processes.record import Particles
+from bit.processes.simulation import (
+    SQRT_S_GEV,
+    Events,
+    Feature,
+    Simulation,
+    generate,
+    reference_point,
+    require_common,
+    require_scale,
+)
 
 Channel: TypeAlias = Literal["2e2mu", "4e", "4mu"]
 
@@ -84,13 +91,14 @@ that the beam keeps its direction: together, the momenta are reflected, y -> -y.
 SELECTIONS = {"higgs": "m12>50, m12<106, m34>12"}
 """Cuts by name: the usual selection of Higgs bosons."""
 
-SQRT_S_GEV = 13000.0
 SIGMA_H_FB = 48.58e3
 """Cross-section of gluon fusion at 13 TeV (arXiv:1602.00695, for mH = 125 GeV)."""
 GAMMA_H_GEV = 4.1e-3
 """Total width of the Higgs boson (arXiv:1610.07922)."""
 
-_ELECTRON, _MUON = 11, 13
+_ELECTRON, _MUON, _HIGGS = 11, 13, 25
+_CHARGES = np.array([1, -1, 1, -1])
+"""Signs of the PDG identities of l-, l+, l- and l+."""
 _UNITS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -457,8 +465,7 @@ def simulate(
     cuts : str, optional
         "higgs" of `SELECTIONS`, or comparisons of features with numbers, ``"m12>50, m34>12"``.
     theta0 : array-like of shape (6,), or mapping, optional
-        Reference point of the weights in TeV^-2, default the Standard Model. Events are drawn at the
-        Standard Model in any case.
+        Reference point of the weights in TeV^-2, at which the events are drawn; default the Standard Model.
     show_progress : bool, default=True
         Draw progress bars.
 
@@ -481,55 +488,22 @@ def simulate(
     The cross-section is `SIGMA_H_FB` times the width of the decay over `GAMMA_H_GEV`, both of the Standard Model.
     """
     basis = PolynomialBasis(PARAM_NAMES, order=2)
-    point = np.zeros(basis.n_params) if theta0 is None else basis.as_theta(theta0)
-    electroweak = _check(n_events, seed, channel, frame, acceptance, m_ll_min, pt_scale, mu_f, e, point)
+    point = reference_point(basis, theta0)
+    electroweak = _check(n_events, seed, channel, frame, acceptance, m_ll_min, pt_scale, mu_f, e)
     selection = SELECTIONS.get(cuts or "", cuts)
     process = H4L(channel, electroweak)
     scale = electroweak.m_h / 2.0 if mu_f is None else float(mu_f)
     motion = _Motion.of(scale, float(pt_scale), electroweak.m_h) if frame == "lab" else None
-    cube = _Cube(process, parse_cuts(selection, FEATURE_NAMES), float(m_ll_min), motion, acceptance)
-    what = f"h4l with cuts {selection!r}" if selection else "h4l"
-    sample = draw(
+    cube = _Cube(process, parse_cuts(selection, FEATURE_NAMES), point, float(m_ll_min), motion, acceptance)
+    return generate(
         cube,
-        cube.n_dim,
-        n_events,
-        np.random.SeedSequence(seed),
-        what=what,
-        n_eff_fraction=_N_EFF_FRACTION,
-        show_progress=show_progress,
-    )
-    features = np.empty((n_events, len(FEATURES)), dtype=np.float32)
-    weights = np.empty((n_events, basis.n_terms))
-    leptons = np.empty((n_events, 16))
-    pdg = np.empty((n_events, 4), dtype=np.int64)
-    for first in range(0, n_events, CHUNK):
-        rows = slice(first, first + CHUNK)
-        points = sample.points[rows]
-        at_rest = cube.leptons(points)
-        seen = cube.seen(at_rest, points)
-        features[rows] = np.stack(list(features_of(at_rest, seen).values()), axis=-1)
-        terms = process.squared_amplitudes(at_rest)
-        weights[rows] = terms * (sample.weights[rows] / terms[:, 0])[:, np.newaxis]
-        leptons[rows] = np.moveaxis(seen, 0, 1).reshape(-1, 16)
-        pdg[rows] = cube.pdg(points).T * np.array([1, -1, 1, -1])
-    table = EventTable(
-        features,
-        weights,
         basis,
-        feature_names=FEATURE_NAMES,
-        units=tuple(feature.unit for feature in FEATURES),
-        aux={"leptons": leptons, "pdg": pdg},
-    )
-    if theta0 is not None:
-        table = table.rebase(point)
-    return Simulation(
-        table=table,
-        sigma_fb=table.sigma_fb,
-        sigma_error_fb=sigma_error(sample.weights, table.weights[:, 0], sample.sigma_error / sample.sigma),
+        FEATURES,
+        point,
+        n_events=n_events,
+        seed=seed,
         configuration={
             "process": "h4l",
-            "n_events": int(n_events),
-            "seed": int(seed),
             "channel": channel,
             "frame": frame,
             "acceptance": bool(acceptance),
@@ -538,14 +512,12 @@ def simulate(
             "mu_f": scale if motion else None,
             "e": e,
             "cuts": selection,
-            "theta0": dict(zip(PARAM_NAMES, point.tolist(), strict=True)),
-            "sqrt_s_gev": SQRT_S_GEV,
             "sigma_h_fb": SIGMA_H_FB,
             "gamma_h_gev": GAMMA_H_GEV,
             "pdf": load().origin if motion else None,
-            "emphasis_share": sample.emphasis_share,
-            "versions": {package: importlib.metadata.version(package) for package in ("numpy", "scipy", "vegas")},
         },
+        n_eff_fraction=_N_EFF_FRACTION,
+        show_progress=show_progress,
     )
 
 
@@ -562,10 +534,9 @@ def _check(
     pt_scale: float,
     mu_f: float | None,
     e: float,
-    point: FloatArray,
 ) -> Electroweak:
     """Constants, unless an argument of `simulate` is outside its rule."""
-    require_common(n_events, seed, e, point, len(PARAM_NAMES))
+    require_common(n_events, seed, e)
     electroweak = Electroweak(e=e)
     for name, value, known in (
         ("channel", channel, ("2e2mu", "4e", "4mu")),
@@ -577,8 +548,7 @@ def _check(
         raise InputError(f"m_ll_min={m_ll_min!r}: a mass in GeV above 0 and below mH/2 is needed.")
     if not (math.isfinite(pt_scale) and pt_scale >= 0.0):
         raise InputError(f"pt_scale={pt_scale!r}: a momentum in GeV of at least 0 is needed.")
-    if mu_f is not None and not (isinstance(mu_f, (int, float)) and math.isfinite(mu_f) and mu_f > 0):
-        raise InputError(f"mu_f={mu_f!r}: a positive scale in GeV, or None for mH/2, is needed.")
+    require_scale(mu_f, "None for mH/2")
     if frame == "rest" and (acceptance or mu_f is not None):
         option = "acceptance" if acceptance else "mu_f"
         raise InputError(f"{option} has no meaning for frame='rest': ask for frame='lab', or leave it out.")
@@ -621,6 +591,7 @@ class _Cube:
 
     process: H4L
     cuts: Cuts
+    theta0: FloatArray
     m_ll_min: float
     motion: _Motion | None
     acceptance: bool
@@ -690,8 +661,9 @@ class _Cube:
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         leptons, jacobian = self.phase_space(points)
         amplitudes, share = self.process.amplitudes(leptons)
-        nominal = _square(amplitudes[:, 0])
-        linear = 2.0 * (amplitudes[:, :1].conj() * amplitudes[:, 1:]).real.sum(axis=0)
+        at_point = amplitudes[:, 0] + np.tensordot(amplitudes[:, 1:], self.theta0, (1, 0))
+        nominal = _square(at_point)
+        linear = 2.0 * (at_point[:, np.newaxis].conj() * amplitudes[:, 1:]).real.sum(axis=0)
         # Either pair may be the heavier one; of several pairings each is sampled in proportion to its share.
         multiplicity = 2.0 * len(self.process.pairings) * share
         rate = SIGMA_H_FB / GAMMA_H_GEV / (2.0 * self.process.electroweak.m_h)
@@ -699,3 +671,21 @@ class _Cube:
         density[~self.possible(self.named(leptons), points)] = 0.0
         # The emphasis follows the Fisher information of all coefficients, most of which is next to the photon poles.
         return density, ((linear / nominal) ** 2).sum(axis=0)
+
+    def events(self, points: FloatArray) -> Events:
+        at_rest = self.leptons(points)
+        seen = self.seen(at_rest, points)
+        aux = {"leptons": np.moveaxis(seen, 0, 1).reshape(-1, 16), "pdg": self.pdg(points).T * _CHARGES}
+        return Events(features_of(at_rest, seen), self.process.squared_amplitudes(at_rest), aux)
+
+    def particles(self, points: FloatArray, rng: np.random.Generator) -> Particles:
+        del rng  # nothing is left open: the Higgs boson is the incoming particle
+        leptons = np.moveaxis(self.seen(self.leptons(points), points), 0, 1)
+        return Particles(
+            pdg=np.insert(self.pdg(points).T * _CHARGES, 0, _HIGGS, axis=1),
+            status=(-1, 1, 1, 1, 1),
+            mothers=((0, 0), (1, 1), (1, 1), (1, 1), (1, 1)),
+            colour=np.zeros((len(points), 5, 2), dtype=np.int64),
+            momenta=np.concatenate([leptons.sum(axis=1, keepdims=True), leptons], axis=1),
+            mass=np.array([self.process.electroweak.m_h, 0.0, 0.0, 0.0, 0.0]),
+        )

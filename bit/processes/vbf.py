@@ -25,7 +25,6 @@ pT1 pT2 sin(phi) (arXiv:2109.10414, Eq. 36; its prefactor 8 v^2/mW^2 has to be 2
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
@@ -36,13 +35,20 @@ from scipy.special import ndtri
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError, near_match
-from bit.events import EventTable
 from bit.parity import CPParity
 from bit.processes.cuts import Cuts, parse_cuts
 from bit.processes.hvv import FB_GEV2, Electroweak, propagator
 from bit.processes.pdf import PartonDensities, load
-from bit.processes.phase_space import CHUNK, draw
-from bit.processes.simulation import Feature, Simulation, require_common, sigma_error
+from bit.processes.simulation import (
+    SQRT_S_GEV,
+    Events,
+    Feature,
+    Simulation,
+    generate,
+    reference_point,
+    require_common,
+    require_scale,
+)
 
 PARAM_NAMES = ("cHW", "cHWtil")
 
@@ -76,7 +82,6 @@ SELECTIONS = {
 }
 """Cuts by name: P of arXiv:2109.10414, T typical of H -> tau tau."""
 
-SQRT_S_GEV = 13000.0
 Y_JET_MAX, Y_HIGGS_MAX = 5.5, 5.0
 """Rapidities up to which jets are simulated, and the Higgs boson relative to the middle between them."""
 UP, DOWN = (2, 4), (1, 3)
@@ -403,8 +408,7 @@ def simulate(
         Smear the jets like a detector (`smeared`), for features and cuts. Weights stay those of the partons, so that
         the truth as a function of the features is an average.
     theta0 : array-like of shape (2,), or mapping, optional
-        Reference point of the weights in TeV^-2, default the Standard Model. Events are drawn at the
-        Standard Model in any case.
+        Reference point of the weights in TeV^-2, at which the events are drawn; default the Standard Model.
     show_progress : bool, default=True
         Draw progress bars.
 
@@ -428,68 +432,41 @@ def simulate(
     production are left out.
     """
     basis = PolynomialBasis(PARAM_NAMES, order=2)
-    point = np.zeros(basis.n_params) if theta0 is None else basis.as_theta(theta0)
-    _check(n_events, seed, quarks, mu_f, e, point)
+    point = reference_point(basis, theta0)
+    _check(n_events, seed, quarks, mu_f, e)
     selection = SELECTIONS.get(cuts or "", cuts)
     process = VBF(quarks, None if mu_f is None else float(mu_f), Electroweak(e=e))
-    cube = _Cube.of(process, parse_cuts(selection, FEATURE_NAMES), smear)
-    what = f"vbf with cuts {selection!r}" if selection else "vbf"
-    if not cube.deta_min < 2.0 * cube.y_max or not cube.pt_min < SQRT_S_GEV / 2.0:
-        raise InputError(f"{what}: no phase space is left below {SQRT_S_GEV:.0f} GeV; loosen the cuts.")
-    sample = draw(
+    cube = _Cube.of(process, parse_cuts(selection, FEATURE_NAMES), basis.monomials(point), smear)
+    return generate(
         cube,
-        cube.n_dim,
-        n_events,
-        np.random.SeedSequence(seed),
-        what=what,
-        n_eff_fraction=_N_EFF_FRACTION,
-        show_progress=show_progress,
-    )
-    features = np.empty((n_events, len(FEATURES)), dtype=np.float32)
-    weights = np.empty((n_events, basis.n_terms))
-    for first in range(0, n_events, CHUNK):
-        rows = slice(first, first + CHUNK)
-        kinematics, _ = cube.phase_space(sample.points[rows])
-        features[rows] = np.stack(list(cube.features(kinematics, sample.points[rows]).values()), axis=-1)
-        terms = process.differential_weights(kinematics).T
-        weights[rows] = terms * (sample.weights[rows] / terms[:, 0])[:, np.newaxis]
-    table = EventTable(
-        features, weights, basis, feature_names=FEATURE_NAMES, units=tuple(feature.unit for feature in FEATURES)
-    )
-    if theta0 is not None:
-        table = table.rebase(point)
-    return Simulation(
-        table=table,
-        sigma_fb=table.sigma_fb,
-        sigma_error_fb=sigma_error(sample.weights, table.weights[:, 0], sample.sigma_error / sample.sigma),
+        basis,
+        FEATURES,
+        point,
+        n_events=n_events,
+        seed=seed,
         configuration={
             "process": "vbf",
-            "n_events": int(n_events),
-            "seed": int(seed),
             "quarks": quarks,
             "mu_f": process.electroweak.m_w if mu_f is None else float(mu_f),
             "e": e,
             "cuts": selection,
             "smear": bool(smear),
-            "theta0": dict(zip(PARAM_NAMES, point.tolist(), strict=True)),
-            "sqrt_s_gev": SQRT_S_GEV,
             "pdf": load().origin,
-            "emphasis_share": sample.emphasis_share,
-            "versions": {package: importlib.metadata.version(package) for package in ("numpy", "scipy", "vegas")},
         },
+        n_eff_fraction=_N_EFF_FRACTION,
+        show_progress=show_progress,
     )
 
 
 _N_EFF_FRACTION = 0.92
 
 
-def _check(n_events: int, seed: int, quarks: str, mu_f: object, e: float, point: FloatArray) -> None:
+def _check(n_events: int, seed: int, quarks: str, mu_f: object, e: float) -> None:
     """Refuse arguments of `simulate` outside their rule."""
-    require_common(n_events, seed, e, point, len(PARAM_NAMES))
+    require_common(n_events, seed, e)
     if quarks not in ("ud", "all"):
         raise InputError(f"quarks={quarks!r}: {near_match(quarks, ('ud', 'all'))}")
-    if mu_f is not None and not (isinstance(mu_f, (int, float)) and math.isfinite(mu_f) and mu_f > 0):
-        raise InputError(f"mu_f={mu_f!r}: a positive scale in GeV, or None for mW, is needed.")
+    require_scale(mu_f, "None for mW")
 
 
 @dataclass(frozen=True, eq=False)
@@ -502,20 +479,23 @@ class _Cube:
 
     process: VBF
     cuts: Cuts
+    monomials: FloatArray
     smear: bool
     pt_min: float
     y_max: float
     deta_min: float
 
     @classmethod
-    def of(cls, process: VBF, cuts: Cuts, smear: bool) -> _Cube:
+    def of(cls, process: VBF, cuts: Cuts, monomials: FloatArray, smear: bool) -> _Cube:
         if smear:
-            return cls(process, cuts, smear, 0.0, Y_JET_MAX, 0.0)
+            return cls(process, cuts, monomials, smear, 0.0, Y_JET_MAX, 0.0)
         pt_min, _ = cuts.window("pt_j2", 0.0, SQRT_S_GEV)
         deta_min, _ = cuts.window("deta_jj", 0.0, 2.0 * Y_JET_MAX)
         absolute = Cuts(tuple(cut for cut in cuts.cuts if cut.absolute))
         y_max = max(absolute.window(name, 0.0, Y_JET_MAX)[1] for name in ("eta_j1", "eta_j2"))
-        return cls(process, cuts, smear, pt_min, y_max, deta_min)
+        if not (deta_min < 2.0 * y_max and pt_min < SQRT_S_GEV / 2.0):
+            raise InputError(f"vbf: the cuts leave no phase space below {SQRT_S_GEV:.0f} GeV; loosen them.")
+        return cls(process, cuts, monomials, smear, pt_min, y_max, deta_min)
 
     @property
     def n_dim(self) -> int:
@@ -550,6 +530,11 @@ class _Cube:
         possible = self.cuts.passes(self.features(kinematics, points))
         possible &= (kinematics.plus < SQRT_S_GEV) & (kinematics.minus < SQRT_S_GEV)
         density = np.zeros(len(points))
-        density[possible] = self.process.differential_weights(kinematics.take(possible))[0] * jacobian[possible]
+        weights = self.process.differential_weights(kinematics.take(possible))
+        density[possible] = self.monomials @ weights * jacobian[possible]
         # The emphasis follows the square of the interference, the Fisher information of the tail.
         return density, (kinematics.pt1 * kinematics.pt2) ** 2
+
+    def events(self, points: FloatArray) -> Events:
+        kinematics, _ = self.phase_space(points)
+        return Events(self.features(kinematics, points), self.process.differential_weights(kinematics).T)

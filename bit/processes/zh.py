@@ -19,7 +19,6 @@ in which quark flavours differ by factors that depend on s only.
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,13 +29,20 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError, near_match
-from bit.events import EventTable
 from bit.parity import CPParity
 from bit.processes.cuts import Cuts, parse_cuts
 from bit.processes.hvv import FB_GEV2, Electroweak, propagator
 from bit.processes.pdf import PartonDensities, load
-from bit.processes.phase_space import CHUNK, draw
-from bit.processes.simulation import Feature, Simulation, require_common, sigma_error
+from bit.processes.simulation import (
+    SQRT_S_GEV,
+    Events,
+    Feature,
+    Simulation,
+    generate,
+    reference_point,
+    require_common,
+    require_scale,
+)
 
 PARAM_NAMES = ("cHW", "cHWtil", "cHq3")
 
@@ -61,7 +67,6 @@ FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 
 CP_PARITY = CPParity(flip=("phi", "f1LT_tilde", "f2LT_tilde", "fTTp_tilde"), odd_params=("cHWtil",))
 
-SQRT_S_GEV = 13000.0
 QUARKS = {
     "u": (2, 0.5, 2 / 3),
     "d": (1, -0.5, -1 / 3),
@@ -310,8 +315,7 @@ def simulate(
     quarks : sequence of str, default=("u", "d")
         Initial flavours out of u, d, s, c, b.
     theta0 : array-like of shape (3,), or mapping, optional
-        Reference point of the weights in TeV^-2, default the Standard Model. Events are drawn at the
-        Standard Model in any case.
+        Reference point of the weights in TeV^-2, at which the events are drawn; default the Standard Model.
     show_progress : bool, default=True
         Draw progress bars.
 
@@ -335,63 +339,33 @@ def simulate(
     about 0.75 (`bit.processes.phase_space`). The tail, where the coefficients act, so holds many events.
     """
     basis = PolynomialBasis(PARAM_NAMES, order=2)
-    point = np.zeros(basis.n_params) if theta0 is None else basis.as_theta(theta0)
-    _check(n_events, seed, mu_f, e, flavour, quarks, point)
+    point = reference_point(basis, theta0)
+    _check(n_events, seed, mu_f, e, flavour, quarks)
     process = ZH(tuple(quarks), None if mu_f == "sqrt_s" else float(mu_f), Electroweak(e=e))
-    cube = _Cube.of(process, parse_cuts(cuts, FEATURE_NAMES))
-    what = f"zh with cuts {cuts!r}" if cuts else "zh"
-    if not cube.s_min < cube.s_max:
-        raise InputError(f"{what}: no phase space is left below {SQRT_S_GEV:.0f} GeV; loosen the cuts.")
-    for_points, for_flavours = np.random.SeedSequence(seed).spawn(2)
-    sample = draw(cube, 5, n_events, for_points, what=what, show_progress=show_progress)
-
-    features = np.empty((n_events, len(FEATURES)), dtype=np.float32)
-    weights = np.empty((n_events, basis.n_terms))
-    drawn = np.empty(n_events, dtype=np.int64)
-    coins = np.random.default_rng(for_flavours).random(n_events)
-    for first in range(0, n_events, CHUNK):
-        rows = slice(first, first + CHUNK)
-        columns, _ = cube.phase_space(sample.points[rows])
-        features[rows] = np.stack(list(columns.values()), axis=-1)
-        by_flavour = cube.weights(columns)
-        if flavour == "latent":
-            chosen = _draw_flavour(by_flavour[:, 0], coins[rows])
-            drawn[rows] = np.array([QUARKS[quark][0] for quark in quarks])[chosen]
-            terms = by_flavour[chosen, :, np.arange(len(chosen))]
-        else:
-            terms = by_flavour.sum(axis=0).T
-        weights[rows] = terms * (sample.weights[rows] / terms[:, 0])[:, np.newaxis]
-    table = EventTable(
-        features,
-        weights,
+    cube = _Cube.of(process, parse_cuts(cuts, FEATURE_NAMES), basis.monomials(point), latent=flavour == "latent")
+    return generate(
+        cube,
         basis,
-        feature_names=FEATURE_NAMES,
-        units=tuple(feature.unit for feature in FEATURES),
-        aux={"flavour": drawn} if flavour == "latent" else None,
-    )
-    if theta0 is not None:
-        table = table.rebase(point)
-    return Simulation(
-        table=table,
-        sigma_fb=table.sigma_fb,
-        sigma_error_fb=sigma_error(sample.weights, table.weights[:, 0], sample.sigma_error / sample.sigma),
+        FEATURES,
+        point,
+        n_events=n_events,
+        seed=seed,
         configuration={
             "process": "zh",
-            "n_events": int(n_events),
-            "seed": int(seed),
             "mu_f": mu_f,
             "e": e,
             "cuts": cuts,
             "flavour": flavour,
             "quarks": list(quarks),
-            "theta0": dict(zip(PARAM_NAMES, point.tolist(), strict=True)),
-            "sqrt_s_gev": SQRT_S_GEV,
             "branching_ratio": process.branching_ratio,
             "pdf": load().origin,
-            "emphasis_share": sample.emphasis_share,
-            "versions": {package: importlib.metadata.version(package) for package in ("numpy", "scipy", "vegas")},
         },
+        n_eff_fraction=_N_EFF_FRACTION,
+        show_progress=show_progress,
     )
+
+
+_N_EFF_FRACTION = 0.75
 
 
 def _draw_flavour(nominal: FloatArray, coins: FloatArray) -> npt.NDArray[np.int64]:
@@ -401,13 +375,10 @@ def _draw_flavour(nominal: FloatArray, coins: FloatArray) -> npt.NDArray[np.int6
     return chosen
 
 
-def _check(
-    n_events: int, seed: int, mu_f: object, e: float, flavour: str, quarks: Sequence[str], point: FloatArray
-) -> None:
+def _check(n_events: int, seed: int, mu_f: object, e: float, flavour: str, quarks: Sequence[str]) -> None:
     """Refuse arguments of `simulate` outside their rule."""
-    require_common(n_events, seed, e, point, len(PARAM_NAMES))
-    if mu_f != "sqrt_s" and not (isinstance(mu_f, (int, float)) and math.isfinite(mu_f) and mu_f > 0):
-        raise InputError(f"mu_f={mu_f!r}: a positive scale in GeV, or 'sqrt_s', is needed.")
+    require_common(n_events, seed, e)
+    require_scale(None if mu_f == "sqrt_s" else mu_f, "'sqrt_s'")
     if flavour not in ("summed", "latent"):
         raise InputError(f"flavour={flavour!r}: {near_match(flavour, ('summed', 'latent'))}")
     for quark in quarks:
@@ -426,21 +397,29 @@ class _Cube:
 
     process: ZH
     cuts: Cuts
+    monomials: FloatArray
+    latent: bool
     pt_min: float
     s_min: float
     s_max: float
 
     @classmethod
-    def of(cls, process: ZH, cuts: Cuts) -> _Cube:
+    def of(cls, process: ZH, cuts: Cuts, monomials: FloatArray, *, latent: bool) -> _Cube:
         m_z, m_h = process.electroweak.m_z, process.electroweak.m_h
         pt_min, pt_max = cuts.window("pt", 0.0, SQRT_S_GEV)
         threshold = math.hypot(m_z, pt_min) + math.hypot(m_h, pt_min)
         low, high = cuts.window("sqrt_s", threshold, SQRT_S_GEV)
-        return cls(process, cuts, pt_min, low**2, high**2 if pt_min < pt_max else 0.0)
+        if not (pt_min < pt_max and low < high):
+            raise InputError(f"zh: the cuts leave no phase space below {SQRT_S_GEV:.0f} GeV; loosen them.")
+        return cls(process, cuts, monomials, latent, pt_min, low**2, high**2)
+
+    @property
+    def n_dim(self) -> int:
+        return 6 if self.latent else 5
 
     def phase_space(self, points: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
         """Features and Jacobian d(sqrt_s, y, cosT, cos th, ph)/d(points)."""
-        u_s, u_y, u_theta, u_theta_l, u_phi = points.T
+        u_s, u_y, u_theta, u_theta_l, u_phi = points.T[:5]
         inverse = 1.0 / self.s_min - u_s * (1.0 / self.s_min - 1.0 / self.s_max)
         sqrt_s = np.sqrt(1.0 / inverse)
         y_max = np.log(SQRT_S_GEV / sqrt_s)
@@ -460,7 +439,16 @@ class _Cube:
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         features, jacobian = self.phase_space(points)
-        density = self.weights(features)[:, 0].sum(axis=0) * jacobian
+        density = (self.monomials @ self.weights(features)).sum(axis=0) * jacobian
         density[~self.cuts.passes(features)] = 0.0
         # Interference grows like s: the emphasis follows its square, the Fisher information of the tail.
         return density, features["sqrt_s"] ** 4
+
+    def events(self, points: FloatArray) -> Events:
+        features, _ = self.phase_space(points)
+        by_flavour = self.weights(features)
+        if not self.latent:
+            return Events(features, by_flavour.sum(axis=0).T)
+        chosen = _draw_flavour(self.monomials @ by_flavour, points[:, 5])
+        pdg = np.array([QUARKS[quark][0] for quark in self.process.quarks])[chosen]
+        return Events(features, by_flavour[chosen, :, np.arange(len(chosen))], {"flavour": pdg})
