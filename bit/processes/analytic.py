@@ -22,6 +22,7 @@ import numpy.typing as npt
 from bit.basis import FloatArray, PolynomialBasis
 from bit.errors import InputError
 from bit.events import EventTable
+from bit.processes.zh_background import zh_background as zh_background
 
 
 @dataclass(frozen=True)

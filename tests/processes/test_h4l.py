@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -446,12 +447,12 @@ def sum_and_error(values):
     return values.sum(), math.sqrt(len(values)) * values.std()
 
 
-def test_seed(at_rest):
-    again, other = (simulated(10_000, seed).table for seed in (11, 12))
+def test_seed(at_rest, one_flavour):
+    again = simulated(10_000, 11).table
     np.testing.assert_array_equal(again.features, at_rest.table.features)
     np.testing.assert_array_equal(again.weights, at_rest.table.weights)
     np.testing.assert_array_equal(again.aux["leptons"], at_rest.table.aux["leptons"])
-    assert not np.array_equal(other.features, at_rest.table.features)
+    assert not np.array_equal(one_flavour.points, at_rest.points)
 
 
 def test_reference_point(elsewhere, at_rest):
@@ -474,11 +475,9 @@ def test_reference_point(elsewhere, at_rest):
         assert abs(one[0] - other[0]) < 5 * np.linalg.norm(errors)
 
 
-def closes(simulation, theta):
-    """Whether a sample drawn at theta agrees with a reweighted one: cross-section, and counts in cells."""
-    options = {name: simulation.configuration[name] for name in ("channel", "frame", "acceptance", "cuts")}
-    direct = simulated(5000, 77, theta0=theta, smear=simulation.configuration["detector"] is not None, **options).table
-    table, pulls = simulation.table, []
+def pulls(table, direct):
+    """Differences of a reweighted sample from one drawn at its point, in cells of features and standard errors."""
+    theta, found = direct.basis.reference, []
     weight, other = table.at(theta), direct.weights[:, 0]
     for name, edges in (
         ("m12", [70, 90]),
@@ -492,23 +491,27 @@ def closes(simulation, theta):
                 sum_and_error(np.where(inside == cell, values, 0.0))
                 for inside, values in zip(cells, (weight, other), strict=True)
             )
-            pulls.append((one - two) / math.hypot(error1, error2))
-    # 13 pulls beyond 4.5 standard errors: probability 9e-5.
-    return np.abs(pulls).max() < 4.5
+            found.append((one - two) / math.hypot(error1, error2))
+    return np.array(found)
 
 
-@pytest.mark.parametrize("name", ["at_rest", "smeared"])
-def test_closure(name, request):
-    # Coefficients of a size that changes the rate by about one.
-    theta = dict(zip(h4l.PARAM_NAMES, (1.0, -0.7, 0.5, 2.0, 0.8, -1.0), strict=True))
-    assert closes(request.getfixturevalue(name), theta)
+# 13 pulls beyond 4.5 standard errors: probability 9e-5.
+LARGEST_PULL = 4.5
+
+
+def test_closure(at_rest, elsewhere):
+    assert np.abs(pulls(at_rest.table, elsewhere.table)).max() < LARGEST_PULL
+    assert np.abs(pulls(elsewhere.table, at_rest.table)).max() < LARGEST_PULL
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(20))
-def test_closure_of_random_points(at_rest, number):
+def test_closure_of_random_points(at_rest, smeared, number):
+    # Coefficients of a size that changes the rate by about one.
     theta = np.random.default_rng([5, number]).uniform(-1.0, 1.0, 6) * [2.0, 1.0, 1.5, 4.0, 1.0, 2.0]
-    assert closes(at_rest, theta)
+    options = {"frame": "lab", "acceptance": True, "smear": True} if number % 2 else {}
+    direct = simulated(10_000, 77 + number, theta0=theta, **options)
+    assert np.abs(pulls((smeared if options else at_rest).table, direct.table)).max() < LARGEST_PULL
 
 
 # ---------------------------------------------------------------------- detector
@@ -541,21 +544,28 @@ def test_measured_leptons(smeared):
     assert closest.all()
 
 
-def test_resolution_of_the_leptons(smeared):
-    table = smeared.table
-    seen, true = leptons_of(table), leptons_of(table, "true_leptons")
-    # Where the pairs keep their names: the same lepton.
-    same = (np.linalg.norm((seen - true)[..., 1:], axis=-1) < 0.5 * true[..., 0]).all(axis=0)
-    assert same.mean() > 0.99
-    seen, true, pdg = seen[:, same], true[:, same], np.abs(table.aux["pdg"].T[:, same])
-    detector = Detector()
-    pt, energy = np.hypot(true[..., 1], true[..., 2]), true[..., 0]
-    sigma = np.where(pdg == 11, detector.electrons.resolution(energy), detector.muons.resolution(pt))
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_resolution_of_the_leptons(rng, channel):
+    n = 20_000
+    points, detector = rng.random((n, 23)), Detector()
+    motion = h4l._Motion.of(EW.m_h / 2, 20.0, EW.m_h)
+    cubic = h4l._Cube(h4l.H4L(channel), Cuts(), np.zeros(6), 5.0, motion, False, detector)
+    observed = cubic.observed(cubic.phase_space(points)[0], points)
+    # The measured leptons may be in other pairs.
+    order = [
+        np.argmin([np.linalg.norm((seen - true)[:, 1:], axis=1) for seen in observed.seen], axis=0)
+        for true in observed.true_seen
+    ]
+    seen = np.take_along_axis(observed.seen, np.array(order)[:, :, None], axis=0)
+    pt, energy = np.hypot(*np.moveaxis(observed.true_seen, -1, 0)[1:3]), observed.true_seen[..., 0]
+    electrons = np.abs(observed.pdg) == 11
+    sigma = np.where(electrons, detector.electrons.resolution(energy), detector.muons.resolution(pt))
     pull = (np.hypot(seen[..., 1], seen[..., 2]) / pt - 1.0) / sigma
-    # Acceptance and importance sampling depend a little on what was measured: 5 % for those.
-    hard = pt > 15.0
-    assert pull[hard].std() == pytest.approx(1.0, abs=0.05)
-    assert abs(pull[hard].mean()) < 0.05
+    # Soft collinear leptons could be taken for each other, and sigma is small only above a few GeV.
+    hard = (pt > 5.0).all(axis=0)
+    pull = pull[:, hard].ravel()
+    assert abs(pull.mean()) < 5 / math.sqrt(pull.size)
+    assert abs(pull.std() - 1.0) < 5 / math.sqrt(2 * pull.size)
 
 
 def test_perfect_detector_changes_nothing():
@@ -585,39 +595,39 @@ def test_smearing_is_even_under_cp(smeared):
 
 
 # ---------------------------------------------------------------------- Les Houches records
-def read_back(simulation, tmp_path):
+def few(simulation, n=200):
+    """The first events of a simulation."""
+    return dataclasses.replace(simulation, table=simulation.table.take(np.arange(n)), points=simulation.points[:n])
+
+
+def read_back(simulation, tmp_path, reference):
     path = tmp_path / "events.lhe.gz"
     bit.write_lhe(path, simulation.lhe_events(), show_progress=False)
-    return bit.read_lhe(
-        path, features=h4l.features_of_particles, reference=simulation.table.basis.reference, show_progress=False
-    )
+    return bit.read_lhe(path, features=h4l.features_of_particles, reference=reference, show_progress=False)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"channel": "4e", "frame": "lab"}, {"frame": "lab", "theta0": THETA0}], ids=["rest", "4e", "theta0"]
-)
-def test_les_houches_round_trip(options, tmp_path):
-    simulation = simulated(500, 21, **options)
-    table, again = simulation.table, read_back(simulation, tmp_path)
-    assert again.feature_names == table.feature_names
-    assert again.basis == table.basis
-    assert np.abs(again.weights - table.weights).max() < 1e-9 * np.abs(table.weights).max()
-    np.testing.assert_allclose(again.features, table.features, rtol=2e-6, atol=2e-6)
-    assert bit.read_lhe(
-        tmp_path / "events.lhe.gz", features=h4l.features_of_particles, show_progress=False
-    ).sigma_fb == pytest.approx(table.at(np.zeros(6)).sum(), rel=1e-9)
+@pytest.mark.parametrize("name", ["at_rest", "one_flavour", "in_lab", "elsewhere"])
+def test_les_houches_round_trip(name, request, tmp_path):
+    simulation = few(request.getfixturevalue(name))
+    for reference in (simulation.table.basis.reference, np.zeros(6)):
+        table, again = simulation.table.rebase(reference), read_back(simulation, tmp_path, reference)
+        assert again.feature_names == table.feature_names
+        assert again.basis == table.basis
+        assert np.abs(again.weights - table.weights).max() < 1e-9 * np.abs(table.weights).max()
+        # float32 in the table; angles next to a pole of the frame amplify the rounding of momenta.
+        np.testing.assert_allclose(again.features, table.features, rtol=2e-6, atol=2e-6)
 
 
-def test_records_of_a_detector_hold_true_leptons(tmp_path):
-    simulation = simulated(200, 22, frame="lab", smear=True)
-    again, true = read_back(simulation, tmp_path), leptons_of(simulation.table, "true_leptons")
+def test_records_of_a_detector_hold_true_leptons(smeared, tmp_path):
+    simulation = few(smeared)
+    again, true = read_back(simulation, tmp_path, np.zeros(6)), leptons_of(simulation.table, "true_leptons")
     np.testing.assert_allclose(again.column("pt_l1m"), np.hypot(true[0, :, 1], true[0, :, 2]), rtol=1e-9)
     np.testing.assert_allclose(again.weights, simulation.table.weights, atol=1e-9 * simulation.table.weights.max())
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
-def test_weights_of_particles(channel):
-    simulation = simulated(300, 23, channel=channel, frame="lab")
+@pytest.mark.parametrize("name", ["in_lab", "one_flavour"])
+def test_weights_of_particles(name, request):
+    simulation = few(request.getfixturevalue(name))
     found, expected = h4l.weights_of_particles(simulation.lhe_events()), simulation.table.weights
     assert np.abs(found / largest_values(found) - expected / largest_values(expected)).max() < 1e-9
     strong = h4l.weights_of_particles(simulation.lhe_events(), electroweak=Electroweak(e=0.31345))
