@@ -793,7 +793,8 @@ class _Cube:
         else:
             pair1, pair2 = np.where(points[:, 8] < 0.5, [[_ELECTRON], [_MUON]], [[_MUON], [_ELECTRON]])
             flavours = np.stack([pair1, pair1, pair2, pair2])
-        return flavours * _CHARGES[:, np.newaxis]
+        signed: npt.NDArray[np.int64] = flavours * _CHARGES[:, np.newaxis]
+        return signed
 
     def _possible(self, observed: _Observed) -> npt.NDArray[np.bool_]:
         """Which events pass the limit on masses, the cuts and the acceptance."""
