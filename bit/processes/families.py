@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
-from scipy.stats import t as student
+from scipy.special import gammaincinv, stdtrit
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError
@@ -363,7 +362,7 @@ class PowerLawSlope(Family):
         return result
 
     def _limits(self, estimate: FloatArray, n_events: int, low: float, high: float) -> FloatArray:
-        return 1.0 + np.outer(estimate - 1.0, chi2.ppf([low, high], 2 * n_events) / (2 * n_events))
+        return 1.0 + np.outer(estimate - 1.0, gammaincinv(n_events, [low, high]) / n_events)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -424,7 +423,7 @@ class ExponentialRates(Family):
         return result
 
     def _limits(self, estimate: FloatArray, n_events: int, low: float, high: float) -> FloatArray:
-        return np.outer(estimate, chi2.ppf([low, high], 2 * n_events) / (2 * n_events))
+        return np.outer(estimate, gammaincinv(n_events, [low, high]) / n_events)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -479,6 +478,7 @@ class GaussianMeanWidth(Family):
 
     def _limits(self, estimate: FloatArray, n_events: int, low: float, high: float) -> FloatArray:
         mean, width = estimate
-        of_mean = mean + width * student.ppf([low, high], n_events - 1) / math.sqrt(n_events - 1)
-        of_width = width * np.sqrt(n_events / chi2.ppf([high, low], n_events - 1))
+        of_mean = mean + width * stdtrit(n_events - 1, [low, high]) / math.sqrt(n_events - 1)
+        # Half a chi-square variable of k degrees of freedom has a gamma distribution of order k/2.
+        of_width = width * np.sqrt(n_events / 2.0 / gammaincinv((n_events - 1) / 2.0, [high, low]))
         return np.stack([of_mean, of_width])
