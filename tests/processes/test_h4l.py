@@ -579,6 +579,25 @@ def test_resolution_of_the_leptons(rng, channel):
     assert abs(pull.std() - 1.0) < 5 / math.sqrt(2 * pull.size)
 
 
+def test_flavours_follow_the_measured_pairs(rng):
+    # Electrons as they are, muons so poor that pairs change their names: electrons are known by their momenta.
+    cubic, points = (
+        detecting(detector=Detector(electrons=Response(), muons=Response(constant=0.5))),
+        rng.random((2000, 23)),
+    )
+    observed = cubic.observed(cubic.phase_space(points)[0], points)
+    exchanged = observed.seen_pdg[0] != observed.pdg[0]
+    assert 50 < exchanged.sum() < 1950
+    for pdg in (11, -11):
+        seen, true = (
+            np.moveaxis(momenta, 1, 0)[(identities == pdg).T]
+            for momenta, identities in ((observed.seen, observed.seen_pdg), (observed.true_seen, observed.pdg))
+        )
+        np.testing.assert_array_equal(seen, true)
+    np.testing.assert_array_equal(cubic.events(points).aux["pdg"].T, observed.seen_pdg)
+    np.testing.assert_array_equal(cubic.particles(points, rng).pdg[:, 1:].T, observed.pdg)
+
+
 def test_perfect_detector_changes_nothing():
     points = np.random.default_rng(3).uniform(0.01, 0.99, (500, 23))
     motion = h4l._Motion.of(EW.m_h / 2, 20.0, EW.m_h)
