@@ -1,228 +1,39 @@
-"""Closed-form toys: one feature, one coefficient, and a truth that can be written down.
+"""Closed-form toys, and a truth that can be written down.
 
-Each toy draws x (and perhaps a latent z) from a density p and gives the event the polynomial
+A `Toy` has one feature and one coefficient. It draws x (and perhaps a latent z) from a density p and gives the event
+the polynomial, exact at every theta,
 
     order 1:  w(theta)/w_0 = 1 + theta t              (interference only; may become negative)
     order 2:  w(theta)/w_0 = (1 + theta t/2)^2        (a squared amplitude; never negative)
 
 with a joint score t that is known in closed form. The truth that a model has to find is R_a(x) = E[t|x] and
 R_aa(x) = E[t^2|x]/2; without a latent variable the expectations are the values themselves.
-`GaussianMean` with smearing is the toy with a latent variable. `with_negative_weights` gives a part of the events
+`GaussianMean` with smearing is the toy with a latent variable. `Square` is (1 + theta x)^2, `Sine` its relative with
+sin(k x), `Mixture` and `Piecewise` speak for themselves. `with_negative_weights` gives a part of the events
 of any table negative weights and leaves its expectations as they are.
+
+A `Family` (`PowerLawSlope`, `ExponentialRates`, `GaussianMeanWidth`) is a textbook density in its usual parameters,
+which is no polynomial: its events carry the derivatives at a reference point.
+`zh_background` simulates a background in the features of `bit.processes.zh`.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from bit.basis import FloatArray, PolynomialBasis
+from bit.basis import FloatArray
 from bit.errors import InputError
 from bit.events import EventTable
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """Feature, joint score and what else the event knows."""
-
-    x: FloatArray
-    joint_score: FloatArray
-    latent: dict[str, FloatArray] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Toy(ABC):
-    """What all toys share.
-
-    Parameters
-    ----------
-    order : {1, 2}, default=2
-        Order of the polynomial, see the module.
-    sigma_fb : float, default=1.0
-        Cross-section at theta = 0 in fb.
-    """
-
-    order: int = 2
-    sigma_fb: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.order not in (1, 2):
-            raise InputError(f"order={self.order!r}: a toy has order 1 or 2.")
-        if not (np.isfinite(self.sigma_fb) and self.sigma_fb > 0):
-            raise InputError(f"sigma_fb={self.sigma_fb}: a cross-section must be positive.")
-
-    @property
-    def basis(self) -> PolynomialBasis:
-        """Basis of the weights, with the one coefficient "theta"."""
-        return PolynomialBasis(("theta",), order=self.order)
-
-    @abstractmethod
-    def _draw(self, rng: np.random.Generator, n_events: int) -> _Draw:
-        """Events at theta = 0."""
-
-    @abstractmethod
-    def nominal_density(self, x: npt.ArrayLike) -> FloatArray:
-        """Density p(x) at theta = 0.
-
-        Parameters
-        ----------
-        x : array-like of shape (n,)
-            Feature.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            Normalised to 1.
-        """
-
-    @abstractmethod
-    def score_moments(self, x: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """E[t|x] and E[t^2|x].
-
-        Parameters
-        ----------
-        x : array-like of shape (n,)
-            Feature.
-
-        Returns
-        -------
-        first, second : ndarray of float64, shape (n,)
-            Conditional moments of the joint score.
-        """
-
-    @abstractmethod
-    def mean_moments(self) -> tuple[float, float, float]:
-        """E[t], E[t^2] and E[E[t|x]^2] at theta = 0.
-
-        Returns
-        -------
-        first, second, second_of_mean : float
-            The last two agree where there is no latent variable.
-        """
-
-    def sample(self, n_events: int, seed: int) -> EventTable:
-        """Draw events at theta = 0.
-
-        Parameters
-        ----------
-        n_events : int
-            At least 1.
-        seed : int
-            Not negative.
-
-        Returns
-        -------
-        EventTable
-            Feature "x" (float64), equal nominal weights with sum `sigma_fb`, and in ``aux["truth"]`` the score
-            E[t|x]; a latent variable stands in ``aux`` under its name.
-
-        Raises
-        ------
-        InputError
-            If `n_events` or `seed` is outside its rule.
-        """
-        if not isinstance(n_events, (int, np.integer)) or n_events < 1:
-            raise InputError(f"n_events={n_events!r}: a whole number of at least 1 is needed.")
-        _require_seed(seed)
-        events = self._draw(np.random.default_rng(seed), int(n_events))
-        score = events.joint_score
-        ratios = np.stack([np.ones_like(score), score, 0.5 * score**2], axis=-1)[:, : self.order + 1]
-        return EventTable(
-            events.x[:, np.newaxis],
-            ratios * (self.sigma_fb / n_events),
-            self.basis,
-            feature_names=("x",),
-            aux={"truth": self.score(events.x), **events.latent},
-        )
-
-    def ratio(self, x: npt.ArrayLike, theta: float) -> FloatArray:
-        """Likelihood ratio R(x|theta), rate included.
-
-        Parameters
-        ----------
-        x : array-like of shape (n,)
-            Feature.
-        theta : float
-            Coefficient.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            d sigma(theta)/d sigma(0) at x.
-        """
-        first, second = self.score_moments(x)
-        return 1.0 + theta * first + (0.25 * theta**2 * second if self.order == 2 else 0.0)
-
-    def score(self, x: npt.ArrayLike, theta: float = 0.0) -> FloatArray:
-        """Score d log R(x|theta)/d theta, rate included.
-
-        Parameters
-        ----------
-        x : array-like of shape (n,)
-            Feature.
-        theta : float, default=0
-            Coefficient.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            At theta = 0 it is E[t|x].
-        """
-        first, second = self.score_moments(x)
-        slope = first + (0.5 * theta * second if self.order == 2 else 0.0)
-        result: FloatArray = slope / self.ratio(x, theta)
-        return result
-
-    def density(self, x: npt.ArrayLike, theta: float = 0.0) -> FloatArray:
-        """Density p(x|theta), normalised to 1.
-
-        Parameters
-        ----------
-        x : array-like of shape (n,)
-            Feature.
-        theta : float, default=0
-            Coefficient.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            p(x) R(x|theta)/R(theta), with R(theta) the ratio of cross-sections.
-        """
-        return self.nominal_density(x) * self.ratio(x, theta) * (self.sigma_fb / self.cross_section(theta))
-
-    def cross_section(self, theta: float) -> float:
-        """Cross-section at theta.
-
-        Parameters
-        ----------
-        theta : float
-            Coefficient.
-
-        Returns
-        -------
-        float
-            In fb.
-        """
-        first, second, _ = self.mean_moments()
-        return self.sigma_fb * (1.0 + theta * first + (0.25 * theta**2 * second if self.order == 2 else 0.0))
-
-    def information(self, lumi_fb: float = 1.0) -> float:
-        """Fisher information of x on theta at theta = 0, rate included.
-
-        Parameters
-        ----------
-        lumi_fb : float, default=1.0
-            Integrated luminosity in 1/fb.
-
-        Returns
-        -------
-        float
-            lumi sigma E[E[t|x]^2].
-        """
-        return lumi_fb * self.sigma_fb * self.mean_moments()[2]
+from bit.processes.families import ExponentialRates as ExponentialRates
+from bit.processes.families import Family as Family
+from bit.processes.families import GaussianMeanWidth as GaussianMeanWidth
+from bit.processes.families import PowerLawSlope as PowerLawSlope
+from bit.processes.toy import Draw, Toy, require_seed
+from bit.processes.zh_background import zh_background as zh_background
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,15 +63,26 @@ class PowerLaw(Toy):
         if not (self.slope > 1.0 and 0.0 < self.low < self.high):
             raise InputError(f"{self}: a power law needs slope > 1 and 0 < low < high.")
 
-    def _draw(self, rng: np.random.Generator, n_events: int) -> _Draw:
+    def _draw(self, rng: np.random.Generator, n_events: int) -> Draw:
         rate = self.slope - 1.0
         x = self.low * (1.0 - rng.random(n_events) * self._covered) ** (-1.0 / rate)
-        return _Draw(x, self.score_moments(x)[0])
+        return Draw(x, self.score_moments(x)[0])
 
     @property
     def _covered(self) -> float:
         """Part of the untruncated distribution of x > low that lies below high."""
         return 1.0 - float((self.high / self.low) ** (1.0 - self.slope))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Range of x."""
+        return self.low, self.high
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Scores at the upper and the lower end of x."""
+        low, high = self.score_moments([self.high, self.low])[0].tolist()
+        return low, high
 
     def nominal_density(self, x: npt.ArrayLike) -> FloatArray:
         """Density at theta = 0; see `Toy.nominal_density`."""
@@ -305,9 +127,19 @@ class Exponential(Toy):
         if not self.scale > 0.0:
             raise InputError(f"scale={self.scale}: the mean of an exponential must be positive.")
 
-    def _draw(self, rng: np.random.Generator, n_events: int) -> _Draw:
+    def _draw(self, rng: np.random.Generator, n_events: int) -> Draw:
         x = self.scale * rng.standard_exponential(n_events)
-        return _Draw(x, self.score_moments(x)[0])
+        return Draw(x, self.score_moments(x)[0])
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Range of x."""
+        return 0.0, math.inf
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """From -1 on."""
+        return -1.0, math.inf
 
     def nominal_density(self, x: npt.ArrayLike) -> FloatArray:
         """Density at theta = 0; see `Toy.nominal_density`."""
@@ -352,10 +184,20 @@ class GaussianMean(Toy):
         """Variance of x."""
         return self.width**2 + self.smearing**2
 
-    def _draw(self, rng: np.random.Generator, n_events: int) -> _Draw:
+    def _draw(self, rng: np.random.Generator, n_events: int) -> Draw:
         z = self.width * rng.standard_normal(n_events)
         x = z + self.smearing * rng.standard_normal(n_events)
-        return _Draw(x, z / self.width**2, {"z": z})
+        return Draw(x, z / self.width**2, {"z": z})
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """All numbers."""
+        return -math.inf, math.inf
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """All numbers."""
+        return -math.inf, math.inf
 
     def nominal_density(self, x: npt.ArrayLike) -> FloatArray:
         """Density at theta = 0; see `Toy.nominal_density`."""
@@ -371,6 +213,224 @@ class GaussianMean(Toy):
     def mean_moments(self) -> tuple[float, float, float]:
         """Means: 0, 1/width^2 and 1/(width^2 + smearing^2); see `Toy.mean_moments`."""
         return 0.0, 1.0 / self.width**2, 1.0 / self._variance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square(Toy):
+    """x uniform in [-1, 1] with the squared amplitude (1 + theta x)^2, that is t = 2x."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.order != 2:
+            raise InputError(f"order={self.order!r}: Square is a squared amplitude, order=2.")
+
+    def _draw(self, rng: np.random.Generator, n_events: int) -> Draw:
+        x = rng.uniform(-1.0, 1.0, n_events)
+        return Draw(x, 2.0 * x)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Range of x."""
+        return -1.0, 1.0
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Twice the range of x."""
+        return -2.0, 2.0
+
+    def nominal_density(self, x: npt.ArrayLike) -> FloatArray:
+        """Density at theta = 0; see `Toy.nominal_density`."""
+        return np.where(np.abs(np.asarray(x, dtype=np.float64)) <= 1.0, 0.5, 0.0)
+
+    def score_moments(self, x: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Score and its square; see `Toy.score_moments`."""
+        score = 2.0 * np.asarray(x, dtype=np.float64)
+        return score, score**2
+
+    def mean_moments(self) -> tuple[float, float, float]:
+        """Means of the score and its square: 0, 4/3, 4/3; see `Toy.mean_moments`."""
+        return 0.0, 4.0 / 3.0, 4.0 / 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sine(Toy):
+    """x uniform in [-pi, pi] with t = amplitude sin(frequency x), like an angle between planes; odd under x -> -x.
+
+    Order 1 is the density (1 + theta amplitude sin(k x))/(2 pi), order 2 its square of half the slope.
+
+    Parameters
+    ----------
+    amplitude : float, default=1.0
+        Largest score, positive.
+    frequency : int, default=1
+        Periods within the range of x, at least 1.
+    """
+
+    amplitude: float = 1.0
+    frequency: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (math.isfinite(self.amplitude) and self.amplitude > 0.0):
+            raise InputError(f"amplitude={self.amplitude!r}: a positive number is needed.")
+        if not isinstance(self.frequency, (int, np.integer)) or self.frequency < 1:
+            raise InputError(f"frequency={self.frequency!r}: a whole number of at least 1 is needed.")
+
+    def _draw(self, rng: np.random.Generator, n_events: int) -> Draw:
+        x = rng.uniform(-math.pi, math.pi, n_events)
+        return Draw(x, self.score_moments(x)[0])
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Range of x."""
+        return -math.pi, math.pi
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """The amplitude, with both signs."""
+        return -self.amplitude, self.amplitude
+
+    def nominal_density(self, x: npt.ArrayLike) -> FloatArray:
+        """Density at theta = 0; see `Toy.nominal_density`."""
+        return np.where(np.abs(np.asarray(x, dtype=np.float64)) <= math.pi, 0.5 / math.pi, 0.0)
+
+    def score_moments(self, x: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Score and its square; see `Toy.score_moments`."""
+        score = self.amplitude * np.sin(self.frequency * np.asarray(x, dtype=np.float64))
+        return score, score**2
+
+    def mean_moments(self) -> tuple[float, float, float]:
+        """Means of the score and its square: 0 and half the amplitude squared; see `Toy.mean_moments`."""
+        return 0.0, 0.5 * self.amplitude**2, 0.5 * self.amplitude**2
+
+    def _mean_square_slope(self, theta: float) -> float:
+        """E[a^2 sin^2/(1 + b sin)] = a^2/(r + r^2) with b = a theta and r = sqrt(1 - b^2)."""
+        root = math.sqrt(1.0 - (self.amplitude * theta) ** 2)
+        return self.amplitude**2 / (root * (1.0 + root))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture(Toy):
+    """Mixture (1 - theta) f_0 + theta f_1 of f_0 = 1 and f_1 = 2x on [0, 1], that is t = 2x - 1.
+
+    A density for theta between -1 and 1, exactly linear, with a rate that does not depend on theta.
+    """
+
+    order: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.order != 1:
+            raise InputError(f"order={self.order!r}: a mixture is linear in its fraction, order=1.")
+
+    def _draw(self, rng: np.random.Generator, n_events: int) -> Draw:
+        x = rng.random(n_events)
+        return Draw(x, 2.0 * x - 1.0)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Range of x."""
+        return 0.0, 1.0
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """From all f_0 to twice f_1."""
+        return -1.0, 1.0
+
+    def nominal_density(self, x: npt.ArrayLike) -> FloatArray:
+        """Density at theta = 0; see `Toy.nominal_density`."""
+        values = np.asarray(x, dtype=np.float64)
+        return np.where((values >= 0.0) & (values <= 1.0), 1.0, 0.0)
+
+    def score_moments(self, x: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Score and its square; see `Toy.score_moments`."""
+        score = 2.0 * np.asarray(x, dtype=np.float64) - 1.0
+        return score, score**2
+
+    def mean_moments(self) -> tuple[float, float, float]:
+        """Means of the score and its square: 0, 1/3, 1/3; see `Toy.mean_moments`."""
+        return 0.0, 1.0 / 3.0, 1.0 / 3.0
+
+    def _mean_square_slope(self, theta: float) -> float:
+        """E[t^2/(1 + theta t)] = (artanh(theta) - theta)/theta^3, its series where the difference would cancel."""
+        if abs(theta) < 0.05:
+            return sum(theta ** (2 * k) / (2 * k + 3) for k in range(7))
+        return (math.atanh(theta) - theta) / theta**3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piecewise(Toy):
+    """Constant density and score in each bin of x: a truth that trees can represent without error.
+
+    Parameters
+    ----------
+    edges : tuple of float, default=(0, 1, 2, 4, 8)
+        Edges of the bins, increasing.
+    probabilities : tuple of float, default=(0.4, 0.3, 0.2, 0.1)
+        Probability of each bin at theta = 0; positive, with sum 1.
+    scores : tuple of float, default=(-0.5, 0.1, 0.6, 1.5)
+        t in each bin.
+    """
+
+    edges: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0)
+    probabilities: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
+    scores: tuple[float, ...] = (-0.5, 0.1, 0.6, 1.5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n_bins = len(self.edges) - 1
+        if n_bins < 1 or not (np.isfinite(self.edges).all() and (np.diff(self.edges) > 0.0).all()):
+            raise InputError(f"edges={self.edges}: at least two finite numbers that increase are needed.")
+        if len(self.probabilities) != n_bins or len(self.scores) != n_bins:
+            raise InputError(
+                f"{n_bins} bins, {len(self.probabilities)} probabilities, {len(self.scores)} scores: one of each for "
+                "each bin is needed."
+            )
+        if not (min(self.probabilities) > 0.0 and abs(sum(self.probabilities) - 1.0) < 1e-9):
+            raise InputError(f"probabilities={self.probabilities}: positive numbers with sum 1 are needed.")
+        if not np.isfinite(self.scores).all():
+            raise InputError(f"scores={self.scores}: finite numbers are needed.")
+
+    def _draw(self, rng: np.random.Generator, n_events: int) -> Draw:
+        reached = np.concatenate([[0.0], np.cumsum(self.probabilities)])
+        x = np.interp(rng.random(n_events), reached / reached[-1], self.edges)
+        return Draw(x, self.score_moments(x)[0])
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Range of x."""
+        return self.edges[0], self.edges[-1]
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Of the bins."""
+        return min(self.scores), max(self.scores)
+
+    def _bin(self, x: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        found = np.searchsorted(self.edges, np.asarray(x, dtype=np.float64), side="right") - 1
+        return np.clip(found, 0, len(self.scores) - 1)
+
+    def nominal_density(self, x: npt.ArrayLike) -> FloatArray:
+        """Density at theta = 0; see `Toy.nominal_density`."""
+        values = np.asarray(x, dtype=np.float64)
+        density = np.array(self.probabilities) / np.diff(self.edges)
+        return np.where((values >= self.edges[0]) & (values <= self.edges[-1]), density[self._bin(values)], 0.0)
+
+    def score_moments(self, x: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Score and its square; see `Toy.score_moments`."""
+        score: FloatArray = np.array(self.scores, dtype=np.float64)[self._bin(x)]
+        return score, score**2
+
+    def mean_moments(self) -> tuple[float, float, float]:
+        """Means of the score and its square; see `Toy.mean_moments`."""
+        probabilities, scores = np.array(self.probabilities), np.array(self.scores)
+        second = float(probabilities @ scores**2)
+        return float(probabilities @ scores), second, second
+
+    def _mean_square_slope(self, theta: float) -> float:
+        """Sum of p t^2/(1 + theta t) over bins."""
+        scores = np.array(self.scores)
+        return float(np.array(self.probabilities) @ (scores**2 / (1.0 + theta * scores)))
 
 
 def with_negative_weights(table: EventTable, fraction: npt.ArrayLike, seed: int) -> EventTable:
@@ -408,12 +468,7 @@ def with_negative_weights(table: EventTable, fraction: npt.ArrayLike, seed: int)
             f"fraction={np.atleast_1d(probability)[np.atleast_1d(bad)][0]}: below 0 there is no such probability, and "
             "from 0.5 on the weights sum to nothing; choose it in [0, 0.5)."
         )
-    _require_seed(seed)
+    require_seed(seed)
     draw = np.random.default_rng(seed).random(table.n_events)
     factor = np.where(draw < probability, -1.0, 1.0) / (1.0 - 2.0 * probability)
     return replace(table, weights=table.weights * factor[:, np.newaxis])
-
-
-def _require_seed(seed: int) -> None:
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed={seed!r}: a whole number of at least 0 is needed.")

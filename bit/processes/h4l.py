@@ -25,12 +25,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError, near_match
 from bit.parity import CPParity
+from bit.particles import LHEEvents
 from bit.processes.currents import ComplexArray, dot, spinor, spinor_product
 from bit.processes.cuts import Cuts, parse_cuts
+from bit.processes.detector import Detector, pt_and_eta
 from bit.processes.hvv import (
     Electroweak,
     NeutralLine,
@@ -96,7 +99,7 @@ SIGMA_H_FB = 48.58e3
 GAMMA_H_GEV = 4.1e-3
 """Total width of the Higgs boson (arXiv:1610.07922)."""
 
-_ELECTRON, _MUON, _HIGGS = 11, 13, 25
+_ELECTRON, _MUON, _TAU, _HIGGS = 11, 13, 15, 25
 _CHARGES = np.array([1, -1, 1, -1])
 """Signs of the PDG identities of l-, l+, l- and l+."""
 _UNITS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -315,25 +318,52 @@ def boosted(momenta: FloatArray, y_h: FloatArray, pt_h: FloatArray, m_h: float) 
     return np.stack([u0 * energy + along, x + ux * shift, y, z + uz * shift], axis=-1)
 
 
-def paired(leptons: FloatArray, m_z: float) -> FloatArray:
-    """Four leptons of one flavour, named such that pair 1 has the mass closest to mZ of all four possible pairs.
+def paired(leptons: FloatArray, pdg: npt.NDArray[np.int64], m_z: float) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Four leptons, named such that pair 1 has the mass closest to mZ of all pairs of opposite charge and one flavour.
 
     Parameters
     ----------
     leptons : ndarray of float64, shape (4, n, 4)
-        Momenta of l-, l+, l- and l+ in GeV.
+        Momenta of l-, l+, l- and l+ in GeV; the first two, and the last two, have the same flavour.
+    pdg : ndarray of int64, shape (4, n)
+        Their PDG identities, with or without sign.
     m_z : float
         Mass of the Z in GeV.
 
     Returns
     -------
-    ndarray of float64, shape (4, n, 4)
+    leptons : ndarray of float64, shape (4, n, 4)
         The same momenta in another order.
+    pdg : ndarray of int64, shape (4, n)
+        The same identities in that order.
     """
     orders = np.array([(0, 1, 2, 3), (0, 3, 2, 1), (2, 1, 0, 3), (2, 3, 0, 1)])
-    distance = [np.abs(_mass(leptons[minus], leptons[plus]) - m_z) for minus, plus, _, _ in orders]
+    distance = np.stack([np.abs(_mass(leptons[minus], leptons[plus]) - m_z) for minus, plus, _, _ in orders])
+    distance[1:3, np.abs(pdg[0]) != np.abs(pdg[2])] = math.inf
     chosen = orders[np.argmin(distance, axis=0)].T
-    return np.take_along_axis(leptons, chosen[:, :, np.newaxis], axis=0)
+    return np.take_along_axis(leptons, chosen[:, :, np.newaxis], axis=0), np.take_along_axis(pdg, chosen, axis=0)
+
+
+def in_own_frame(leptons: FloatArray) -> FloatArray:
+    """Momenta in the rest frame of their sum, by a boost without rotation, the inverse of `boosted`.
+
+    Parameters
+    ----------
+    leptons : ndarray of float64, shape (4, n, 4)
+        (E, px, py, pz) in GeV.
+
+    Returns
+    -------
+    ndarray of float64, shape (4, n, 4)
+        A new array.
+    """
+    total = leptons.sum(axis=0)
+    mass = np.sqrt(dot(total, total))
+    u0, u = total[:, 0] / mass, total[:, 1:] / mass[:, np.newaxis]
+    along = (leptons[..., 1:] * u).sum(axis=-1)
+    shift = along / (1.0 + u0) - leptons[..., 0]
+    space = leptons[..., 1:] + shift[..., np.newaxis] * u
+    return np.concatenate([(u0 * leptons[..., 0] - along)[..., np.newaxis], space], axis=-1)
 
 
 def _mass(one: FloatArray, other: FloatArray) -> FloatArray:
@@ -373,7 +403,7 @@ def features_of(at_rest: FloatArray, seen: FloatArray) -> dict[str, FloatArray]:
     volume = x * (y1 * z2 - z1 * y2) + y * (z1 * x2 - x1 * z2) + z * (x1 * y2 - y1 * x2)
     across = (x * x1 + y * y1 + z * z1) * (x * x2 + y * y2 + z * z2) - (x1 * x2 + y1 * y2 + z1 * z2) * squared
     sine, length = -size * volume, np.hypot(size * volume, across)
-    pt = np.hypot(seen[..., 1], seen[..., 2])
+    pt, eta = pt_and_eta(seen)
     columns = (
         np.arctan2(sine, across),
         _mass(minus1, plus1),
@@ -384,7 +414,7 @@ def features_of(at_rest: FloatArray, seen: FloatArray) -> dict[str, FloatArray]:
         sine / length,
         across / length,
         *pt,
-        *np.arcsinh(seen[..., 3] / pt),
+        *eta,
     )
     return dict(zip(FEATURE_NAMES, columns, strict=True))
 
@@ -411,8 +441,7 @@ def accepted(seen: FloatArray, electrons: npt.NDArray[np.bool_]) -> npt.NDArray[
     -----
     The fiducial region of arXiv:2103.01918, but for the masses of the pairs.
     """
-    pt = np.hypot(seen[..., 1], seen[..., 2])
-    eta, phi = np.arcsinh(seen[..., 3] / pt), np.arctan2(seen[..., 2], seen[..., 1])
+    (pt, eta), phi = pt_and_eta(seen), np.arctan2(seen[..., 2], seen[..., 1])
     inside = (pt > np.where(electrons, 7.0, 5.0)) & (np.abs(eta) < np.where(electrons, 2.47, 2.7))
     result: npt.NDArray[np.bool_] = np.logical_and.reduce(inside, axis=0)
     ordered = np.sort(pt, axis=0)
@@ -423,6 +452,83 @@ def accepted(seen: FloatArray, electrons: npt.NDArray[np.bool_]) -> npt.NDArray[
     return result
 
 
+def features_of_particles(events: LHEEvents) -> tuple[FloatArray, tuple[str, ...]]:
+    """Features of `FEATURES` from particles of any source, for ``bit.read_lhe(path, features=...)``.
+
+    Parameters
+    ----------
+    events : LHEEvents
+        With four charged leptons among the outgoing particles of each event, and anything else: the Higgs boson is
+        their sum.
+
+    Returns
+    -------
+    features : ndarray of float64, shape (n_events, 16)
+        As `simulate` gives them, with transverse momenta and pseudorapidities in the frame of the record.
+    names : tuple of str
+        `FEATURE_NAMES`.
+
+    Raises
+    ------
+    InputError
+        If there are events without two pairs of electrons or muons of opposite charge.
+    """
+    seen, _ = paired(*_four_leptons(events), Electroweak().m_z)
+    return np.stack(list(features_of(in_own_frame(seen), seen).values()), axis=-1), FEATURE_NAMES
+
+
+def weights_of_particles(events: LHEEvents, *, electroweak: Electroweak | None = None) -> FloatArray:
+    """Squared amplitudes of the decay at the momenta of particles of any source, to compare event by event.
+
+    Parameters
+    ----------
+    events : LHEEvents
+        As for `features_of_particles`.
+    electroweak : Electroweak, optional
+        Masses and couplings, default those of `simulate`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_events, 28)
+        `H4L.squared_amplitudes` for the flavours of each event, without unit.
+
+    Raises
+    ------
+    InputError
+        If there are events without two pairs of electrons or muons of opposite charge.
+    """
+    leptons, pdg = _four_leptons(events)
+    constants = electroweak or Electroweak()
+    one_flavour = np.abs(pdg[0]) == np.abs(pdg[2])
+    result = np.empty((events.n_events, PolynomialBasis(PARAM_NAMES).n_terms))
+    channels: tuple[tuple[Channel, npt.NDArray[np.bool_]], ...] = (("2e2mu", ~one_flavour), ("4e", one_flavour))
+    for channel, rows in channels:
+        result[rows] = H4L(channel, constants).squared_amplitudes(leptons[:, rows])
+    return result
+
+
+def _four_leptons(events: LHEEvents) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Leptons l-, l+, l-, l+ of each event, in pairs of one flavour, massless: momenta (4, n, 4) and identities."""
+    event = np.repeat(np.arange(events.n_events), np.diff(events.offsets))
+    chosen = (events.status == 1) & np.isin(np.abs(events.pdg), (_ELECTRON, _MUON, _TAU))
+    fits = np.bincount(event[chosen], minlength=events.n_events) == 4
+    chosen &= fits[event]
+    pdg = events.pdg[chosen].reshape(-1, 4)
+    # Negative leptons first, electrons before muons: then in pairs.
+    order = np.lexsort((np.abs(pdg), pdg < 0))[:, [0, 2, 1, 3]]
+    pdg = np.take_along_axis(pdg, order, axis=1)
+    in_pairs = (pdg[:, [0, 2]] == -pdg[:, [1, 3]]).all(axis=1) & (pdg[:, [0, 2]] > 0).all(axis=1)
+    n_bad = int(events.n_events - (in_pairs & (np.abs(pdg) != _TAU).all(axis=1)).sum())
+    if n_bad:
+        raise InputError(
+            f"{n_bad} of {events.n_events} events do not hold two pairs of outgoing electrons or muons of opposite "
+            "charge, and no further charged lepton: they are not h -> 4l; leave them out."
+        )
+    momenta = np.take_along_axis(events.momenta[chosen].reshape(-1, 4, 4), order[:, :, np.newaxis], axis=1)
+    momenta[..., 0] = np.sqrt((momenta[..., 1:] ** 2).sum(axis=-1))
+    return np.moveaxis(momenta, 1, 0), pdg.T
+
+
 def simulate(
     n_events: int,
     *,
@@ -430,6 +536,7 @@ def simulate(
     channel: Channel = "2e2mu",
     frame: Literal["rest", "lab"] = "rest",
     acceptance: bool = False,
+    smear: bool | Detector = False,
     m_ll_min: float = 5.0,
     pt_scale: float = 20.0,
     mu_f: float | None = None,
@@ -453,6 +560,11 @@ def simulate(
         rapidity that gluon fusion gives it and a transverse momentum. All else is defined in the former.
     acceptance : bool, default=False
         Keep only events that a detector would see (`accepted`); needs ``frame="lab"``.
+    smear : bool or Detector, default=False
+        Measure the leptons with a detector, True for `bit.processes.detector.Detector` as it is; needs
+        ``frame="lab"``. Features, cuts and acceptance then are those of the measured leptons, in the rest frame of
+        their sum. Weights, and `m_ll_min`, stay those of the true ones, so that the truth as a function of the features
+        is an average. Efficiencies are not applied.
     m_ll_min : float, default=5.0
         Lowest mass in GeV of every pair of opposite charge and same flavour.
     pt_scale : float, default=20.0
@@ -474,7 +586,9 @@ def simulate(
     Simulation
         Table with the features `FEATURES` (float32) and 28 weight terms in fb; cross-section, its error, and the
         configuration. ``aux["leptons"]`` holds the momenta in `frame`, shape (n_events, 16), (E, px, py, pz) of
-        l1-, l1+, l2- and l2+ in GeV, ``aux["pdg"]`` their PDG identities, shape (n_events, 4).
+        l1-, l1+, l2- and l2+ in GeV, as measured if there is a detector; ``aux["pdg"]`` their PDG identities, shape
+        (n_events, 4); with a detector, ``aux["true_leptons"]`` the true momenta in pairs by the true masses. Les
+        Houches records hold the true leptons.
 
     Raises
     ------
@@ -489,12 +603,13 @@ def simulate(
     """
     basis = PolynomialBasis(PARAM_NAMES, order=2)
     point = reference_point(basis, theta0)
-    electroweak = _check(n_events, seed, channel, frame, acceptance, m_ll_min, pt_scale, mu_f, e)
+    electroweak = _check(n_events, seed, channel, frame, acceptance, smear, m_ll_min, pt_scale, mu_f, e)
     selection = SELECTIONS.get(cuts or "", cuts)
     process = H4L(channel, electroweak)
     scale = electroweak.m_h / 2.0 if mu_f is None else float(mu_f)
     motion = _Motion.of(scale, float(pt_scale), electroweak.m_h) if frame == "lab" else None
-    cube = _Cube(process, parse_cuts(selection, FEATURE_NAMES), point, float(m_ll_min), motion, acceptance)
+    detector = Detector() if smear is True else smear or None
+    cube = _Cube(process, parse_cuts(selection, FEATURE_NAMES), point, float(m_ll_min), motion, acceptance, detector)
     return generate(
         cube,
         basis,
@@ -507,6 +622,7 @@ def simulate(
             "channel": channel,
             "frame": frame,
             "acceptance": bool(acceptance),
+            "detector": detector.configuration() if detector else None,
             "m_ll_min": float(m_ll_min),
             "pt_scale": float(pt_scale),
             "mu_f": scale if motion else None,
@@ -530,6 +646,7 @@ def _check(
     channel: str,
     frame: str,
     acceptance: bool,
+    smear: bool | Detector,
     m_ll_min: float,
     pt_scale: float,
     mu_f: float | None,
@@ -549,8 +666,11 @@ def _check(
     if not (math.isfinite(pt_scale) and pt_scale >= 0.0):
         raise InputError(f"pt_scale={pt_scale!r}: a momentum in GeV of at least 0 is needed.")
     require_scale(mu_f, "None for mH/2")
-    if frame == "rest" and (acceptance or mu_f is not None):
-        option = "acceptance" if acceptance else "mu_f"
+    if not isinstance(smear, (bool, Detector)):
+        raise InputError(f"smear={smear!r}: True, False or a bit.processes.detector.Detector is needed.")
+    asked = {"acceptance": acceptance, "smear": smear, "mu_f": mu_f is not None}
+    option = next((name for name, wanted in asked.items() if wanted), None)
+    if frame == "rest" and option:
         raise InputError(f"{option} has no meaning for frame='rest': ask for frame='lab', or leave it out.")
     return electroweak
 
@@ -581,12 +701,31 @@ class _Motion:
         return np.interp(u_y, self.reached, self.y), self.pt_scale * np.sqrt(u / (1.0 - u))
 
 
+@dataclass(frozen=True)
+class _Observed:
+    """What is known of each event of a cube: leptons as they are, and as they are observed and paired."""
+
+    true: FloatArray
+    """Momenta in the rest frame of the Higgs boson."""
+    pdg: npt.NDArray[np.int64]
+    """Their identities, shape (4, n)."""
+    true_seen: FloatArray
+    """Momenta in the frame of the transverse momenta."""
+    at_rest: FloatArray
+    seen: FloatArray
+    seen_pdg: npt.NDArray[np.int64]
+
+    @property
+    def features(self) -> dict[str, FloatArray]:
+        return features_of(self.at_rest, self.seen)
+
+
 @dataclass(frozen=True, eq=False)
 class _Cube:
     """Map of the unit hypercube on the phase space with pair 1 the heavier, which is the one closer to mZ.
 
     m1^2 follows the resonance; flat are m2, all angles, and which pair are electrons. Two further dimensions move the
-    Higgs boson.
+    Higgs boson, and twelve more are the quantiles of what the detector does to the leptons.
     """
 
     process: H4L
@@ -595,10 +734,13 @@ class _Cube:
     m_ll_min: float
     motion: _Motion | None
     acceptance: bool
+    detector: Detector | None = None
 
     @property
     def n_dim(self) -> int:
-        return 9 if self.motion is None else 11
+        if self.motion is None:
+            return _DIM_DECAY
+        return _DIM_MOVING if self.detector is None else _DIM_MOVING + 12
 
     def phase_space(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Leptons at rest, and d Phi_4/d(points)."""
@@ -626,36 +768,42 @@ class _Cube:
         angles = 2.0 * pair_momentum(m1, m2, m_h) / (8.0 * math.pi * m_h) / (8.0 * math.pi) ** 2
         return leptons, masses / (2.0 * math.pi) ** 2 * angles
 
-    def leptons(self, points: FloatArray) -> FloatArray:
-        """Leptons at rest, in pairs as they are observed."""
-        return self.named(self.phase_space(points)[0])
-
-    def named(self, leptons: FloatArray) -> FloatArray:
-        """Leptons in pairs as they are observed."""
-        return leptons if self.process.channel == "2e2mu" else paired(leptons, self.process.electroweak.m_z)
-
-    def seen(self, leptons: FloatArray, points: FloatArray) -> FloatArray:
-        """Leptons in the frame in which they are observed."""
-        if self.motion is None:
-            return leptons
-        return boosted(leptons, *self.motion(points[:, 9], points[:, 10]), self.process.electroweak.m_h)
-
-    def pdg(self, points: FloatArray) -> npt.NDArray[np.int64]:
-        """PDG identities without sign, shape (4, n)."""
+    def observed(self, leptons: FloatArray, points: FloatArray) -> _Observed:
+        """Leptons of `phase_space`, paired, moved and measured."""
+        m_z = self.process.electroweak.m_z
+        true, pdg = leptons, self._pdg(points)
         if self.process.channel != "2e2mu":
-            return np.full((4, len(points)), _ELECTRON if self.process.channel == "4e" else _MUON)
-        pair1, pair2 = np.where(points[:, 8] < 0.5, [[_ELECTRON], [_MUON]], [[_MUON], [_ELECTRON]])
-        return np.stack([pair1, pair1, pair2, pair2])
+            true, pdg = paired(true, pdg, m_z)
+        if self.motion is None:
+            return _Observed(true, pdg, true, true, true, pdg)
+        moving = boosted(true, *self.motion(points[:, 9], points[:, 10]), self.process.electroweak.m_h)
+        if self.detector is None:
+            return _Observed(true, pdg, moving, true, moving, pdg)
+        # Away from 0 and 1, where quantiles are infinite.
+        uniforms = np.clip(points[:, _DIM_MOVING:], _EPSILON, 1.0 - _EPSILON).reshape(-1, 4, 3)
+        normals = np.moveaxis(ndtri(uniforms), 1, 0)
+        measured = self.detector.smear_leptons(moving, np.abs(pdg) == _ELECTRON, normals)
+        seen, seen_pdg = paired(measured, pdg, m_z)
+        return _Observed(true, pdg, moving, in_own_frame(seen), seen, seen_pdg)
 
-    def possible(self, leptons: FloatArray, points: FloatArray) -> npt.NDArray[np.bool_]:
+    def _pdg(self, points: FloatArray) -> npt.NDArray[np.int64]:
+        """PDG identities, shape (4, n)."""
+        if self.process.channel != "2e2mu":
+            flavours = np.full((4, len(points)), _ELECTRON if self.process.channel == "4e" else _MUON)
+        else:
+            pair1, pair2 = np.where(points[:, 8] < 0.5, [[_ELECTRON], [_MUON]], [[_MUON], [_ELECTRON]])
+            flavours = np.stack([pair1, pair1, pair2, pair2])
+        signed: npt.NDArray[np.int64] = flavours * _CHARGES[:, np.newaxis]
+        return signed
+
+    def _possible(self, observed: _Observed) -> npt.NDArray[np.bool_]:
         """Which events pass the limit on masses, the cuts and the acceptance."""
-        seen = self.seen(leptons, points)
-        result = self.cuts.passes(features_of(leptons, seen))
+        result = self.cuts.passes(observed.features)
         for minus1, plus1, minus2, plus2 in self.process.pairings:
             for minus, plus in ((minus1, plus1), (minus2, plus2)):
-                result &= _mass(leptons[minus], leptons[plus]) >= self.m_ll_min
+                result &= _mass(observed.true[minus], observed.true[plus]) >= self.m_ll_min
         if self.acceptance:
-            result &= accepted(seen, self.pdg(points) == _ELECTRON)
+            result &= accepted(observed.seen, np.abs(observed.seen_pdg) == _ELECTRON)
         return result
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -668,24 +816,35 @@ class _Cube:
         multiplicity = 2.0 * len(self.process.pairings) * share
         rate = SIGMA_H_FB / GAMMA_H_GEV / (2.0 * self.process.electroweak.m_h)
         density = rate * nominal * multiplicity * jacobian
-        density[~self.possible(self.named(leptons), points)] = 0.0
+        density[~self._possible(self.observed(leptons, points))] = 0.0
         # The emphasis follows the Fisher information of all coefficients, most of which is next to the photon poles.
         return density, ((linear / nominal) ** 2).sum(axis=0)
 
     def events(self, points: FloatArray) -> Events:
-        at_rest = self.leptons(points)
-        seen = self.seen(at_rest, points)
-        aux = {"leptons": np.moveaxis(seen, 0, 1).reshape(-1, 16), "pdg": self.pdg(points).T * _CHARGES}
-        return Events(features_of(at_rest, seen), self.process.squared_amplitudes(at_rest), aux)
+        found = self.observed(self.phase_space(points)[0], points)
+        aux = {"leptons": _by_event(found.seen).reshape(-1, 16), "pdg": found.seen_pdg.T}
+        if self.detector is not None:
+            aux["true_leptons"] = _by_event(found.true_seen).reshape(-1, 16)
+        return Events(found.features, self.process.squared_amplitudes(found.true), aux)
 
     def particles(self, points: FloatArray, rng: np.random.Generator) -> Particles:
         del rng  # nothing is left open: the Higgs boson is the incoming particle
-        leptons = np.moveaxis(self.seen(self.leptons(points), points), 0, 1)
+        found = self.observed(self.phase_space(points)[0], points)
+        leptons = _by_event(found.true_seen)
         return Particles(
-            pdg=np.insert(self.pdg(points).T * _CHARGES, 0, _HIGGS, axis=1),
+            pdg=np.insert(found.pdg.T, 0, _HIGGS, axis=1),
             status=(-1, 1, 1, 1, 1),
             mothers=((0, 0), (1, 1), (1, 1), (1, 1), (1, 1)),
             colour=np.zeros((len(points), 5, 2), dtype=np.int64),
             momenta=np.concatenate([leptons.sum(axis=1, keepdims=True), leptons], axis=1),
             mass=np.array([self.process.electroweak.m_h, 0.0, 0.0, 0.0, 0.0]),
         )
+
+
+_DIM_DECAY, _DIM_MOVING = 9, 11
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+def _by_event(leptons: FloatArray) -> FloatArray:
+    """Four-momenta of shape (4, n, 4) as (n, 4, 4)."""
+    return np.moveaxis(leptons, 0, 1)

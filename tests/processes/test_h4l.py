@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -6,11 +7,14 @@ import pytest
 from reference import h4l_spinors
 from scipy.optimize import brentq
 
+import bit
 from bit.basis import PolynomialBasis
 from bit.errors import InputError
+from bit.particles import LHEEvents
 from bit.processes import h4l
 from bit.processes.currents import current, dot, levi_civita, spinor, spinor_product
-from bit.processes.cuts import Cuts
+from bit.processes.cuts import Cuts, parse_cuts
+from bit.processes.detector import Detector, Response
 from bit.processes.hvv import Electroweak, decay_structures, structures, weights_from_amplitudes
 from bit.processes.pdf import load
 
@@ -31,6 +35,12 @@ def random_decay(rng, n, lowest=5.0):
     angles = rng.uniform(-np.pi, np.pi, (3, n))
     leptons = h4l.decay(m1, m2, cosines[0], cosines[1], angles[0], angles[1], EW.m_h)
     return h4l.turned(leptons, cosines[2], angles[2])
+
+
+def flavours(channel, n):
+    """PDG identities of l-, l+, l-, l+."""
+    pair1, pair2 = {"2e2mu": (11, 13), "4e": (11, 11), "4mu": (13, 13)}[channel]
+    return np.tile(np.array([[pair1], [-pair1], [pair2], [-pair2]]), n)
 
 
 def image(leptons):
@@ -182,7 +192,7 @@ def test_cp(rng, channel):
     assert (np.abs(there - sign * here) / largest_values(here)).max() < 1e-12
     # Features are exact, with the pairs that are observed and for a Higgs boson in motion.
     y_h, pt_h = rng.uniform(-2.0, 2.0, 2000), rng.uniform(0.0, 50.0, 2000)
-    both = [cube(channel).named(at) for at in (leptons, image(leptons))]
+    both = [h4l.paired(at, flavours(channel, 2000), EW.m_z)[0] for at in (leptons, image(leptons))]
     here, there = (h4l.features_of(at, h4l.boosted(at, y_h, pt_h, EW.m_h)) for at in both)
     here, there = (np.stack(list(columns.values()), axis=-1) for columns in (here, there))
     np.testing.assert_array_equal(h4l.CP_PARITY.mirror(here, h4l.FEATURE_NAMES), there)
@@ -244,7 +254,7 @@ def test_angles_of_the_decay_are_found_again(rng):
 
 def test_pairs_of_one_flavour(rng):
     leptons = random_decay(rng, 500)
-    named = h4l.paired(leptons, EW.m_z)
+    named, _ = h4l.paired(leptons, flavours("4mu", 500), EW.m_z)
 
     def mass(minus, plus):
         return np.sqrt(2 * dot(leptons[minus], leptons[plus]))
@@ -255,6 +265,23 @@ def test_pairs_of_one_flavour(rng):
     # Negative leptons stay negative, and none is lost.
     for rows in ([0, 2], [1, 3]):
         np.testing.assert_array_equal(np.sort(named[rows], axis=0), np.sort(leptons[rows], axis=0))
+
+
+def test_pairs_of_two_flavours(rng):
+    leptons, pdg = random_decay(rng, 500), flavours("2e2mu", 500)
+    named, flavour = h4l.paired(leptons, pdg, EW.m_z)
+    found = h4l.features_of(leptons, leptons)
+    exchanged = np.abs(found["m34"] - EW.m_z) < np.abs(found["m12"] - EW.m_z)
+    assert 0 < exchanged.sum() < 500
+    for row, other in enumerate((2, 3, 0, 1)):
+        np.testing.assert_array_equal(named[row], np.where(exchanged[:, None], leptons[other], leptons[row]))
+        np.testing.assert_array_equal(flavour[row], np.where(exchanged, pdg[other], pdg[row]))
+
+
+def test_own_frame_undoes_the_motion(rng):
+    leptons = random_decay(rng, 500)
+    moved = h4l.boosted(leptons, rng.uniform(-2.0, 2.0, 500), rng.uniform(0.0, 50.0, 500), EW.m_h)
+    np.testing.assert_allclose(h4l.in_own_frame(moved), leptons, atol=1e-10)
 
 
 def seen_event(pt, eta, phi):
@@ -287,7 +314,7 @@ def test_acceptance(change, expected):
 
 # ---------------------------------------------------------------------- phase space
 def cube(channel="2e2mu", lowest=5.0):
-    return h4l._Cube(h4l.H4L(channel), Cuts(), lowest, None, False)
+    return h4l._Cube(h4l.H4L(channel), Cuts(), np.zeros(6), lowest, None, False)
 
 
 def mean_and_error(values):
@@ -309,7 +336,8 @@ def test_both_pairings_are_counted(rng):
     leptons, jacobian = cubic.phase_space(points)
     squared = h4l.H4L("4e").squared_amplitudes(leptons)[:, 0]
     rate = h4l.SIGMA_H_FB / h4l.GAMMA_H_GEV / (2 * EW.m_h)
-    plain = np.where(cubic.possible(cubic.named(leptons), points), rate * squared * 2 * jacobian, 0.0)
+    possible = cubic._possible(cubic.observed(leptons, points))
+    plain = np.where(possible, rate * squared * 2 * jacobian, 0.0)
     (mean, error), (expected, expected_error) = mean_and_error(cubic(points)[0]), mean_and_error(plain)
     assert expected_error < 0.08 * expected
     assert abs(mean - expected) < 4 * math.hypot(error, expected_error)
@@ -407,17 +435,282 @@ def test_pairs_of_the_table(one_flavour):
     np.testing.assert_allclose(np.abs(one_flavour.table.column("m12") - EW.m_z), nearest, atol=1e-4)
 
 
-def test_reference_point_of_the_weights_and_seed(at_rest):
-    theta0 = {"cHBtil": 0.5, "cHW": -1.0}
-    moved = simulated(10_000, 11, theta0=theta0)
-    np.testing.assert_array_equal(moved.table.features, at_rest.table.features)
-    np.testing.assert_array_equal(moved.table.aux["leptons"], at_rest.table.aux["leptons"])
-    assert moved.table.basis.reference == (-1.0, 0.0, 0.0, 0.0, 0.5, 0.0)
-    theta = [0.3, -0.7, 0.2, 1.0, -0.4, 0.6]
-    np.testing.assert_allclose(moved.table.at(theta), at_rest.table.at(theta), rtol=1e-9)
-    assert moved.sigma_fb == pytest.approx(at_rest.table.at(theta0).sum(), rel=1e-12)
-    assert moved.sigma_error_fb > at_rest.sigma_error_fb
-    assert moved.configuration["theta0"] == dict.fromkeys(h4l.PARAM_NAMES, 0.0) | theta0
+THETA0 = {"cHBtil": 0.5, "cHW": -1.0}
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    return simulated(10_000, 15, theta0=THETA0)
+
+
+def sum_and_error(values):
+    return values.sum(), math.sqrt(len(values)) * values.std()
+
+
+def test_seed(at_rest, one_flavour):
+    again = simulated(10_000, 11).table
+    np.testing.assert_array_equal(again.features, at_rest.table.features)
+    np.testing.assert_array_equal(again.weights, at_rest.table.weights)
+    np.testing.assert_array_equal(again.aux["leptons"], at_rest.table.aux["leptons"])
+    assert not np.array_equal(one_flavour.points, at_rest.points)
+
+
+def test_reference_point(elsewhere, at_rest):
+    table = elsewhere.table
+    assert table.basis.reference == (-1.0, 0.0, 0.0, 0.0, 0.5, 0.0)
+    assert elsewhere.configuration["theta0"] == dict.fromkeys(h4l.PARAM_NAMES, 0.0) | THETA0
+    assert table.sigma_fb == pytest.approx(elsewhere.sigma_fb, rel=1e-12)
+    assert (table.weights[:, 0] > 0.0).all()
+    assert table.n_eff > 0.85 * table.n_events
+    # The polynomials are those of the amplitudes, up to the flow.
+    leptons = np.moveaxis(table.aux["leptons"].reshape(-1, 4, 4), 1, 0)
+    expected = h4l.H4L().squared_amplitudes(leptons)
+    found = BASIS.at_reference(THETA0).rebase(table.weights, np.zeros(6))
+    relative = found / largest_values(found) - expected / largest_values(expected)
+    assert np.abs(relative).max() < 1e-9
+    # Both samples agree on the cross-sections at both reference points; at its own, each has that of the integral.
+    for theta in (np.zeros(6), THETA0):
+        one, other = (sum_and_error(simulation.table.at(theta)) for simulation in (elsewhere, at_rest))
+        errors = [one[1], other[1], elsewhere.sigma_error_fb, at_rest.sigma_error_fb]
+        assert abs(one[0] - other[0]) < 5 * np.linalg.norm(errors)
+
+
+def pulls(table, direct):
+    """Differences of a reweighted sample from one drawn at its point, in cells of features and standard errors."""
+    theta, found = direct.basis.reference, []
+    weight, other = table.at(theta), direct.weights[:, 0]
+    for name, edges in (
+        ("m12", [70, 90]),
+        ("m34", [15, 25]),
+        ("phi_4l", [-1.5, 0.0, 1.5]),
+        ("cos_theta1", [-0.3, 0.3]),
+    ):
+        cells = [np.searchsorted(edges, sample.column(name)) for sample in (table, direct)]
+        for cell in range(len(edges) + 1):
+            (one, error1), (two, error2) = (
+                sum_and_error(np.where(inside == cell, values, 0.0))
+                for inside, values in zip(cells, (weight, other), strict=True)
+            )
+            found.append((one - two) / math.hypot(error1, error2))
+    return np.array(found)
+
+
+# 13 pulls beyond 4.5 standard errors: probability 9e-5.
+LARGEST_PULL = 4.5
+
+
+def test_closure(at_rest, elsewhere):
+    assert np.abs(pulls(at_rest.table, elsewhere.table)).max() < LARGEST_PULL
+    assert np.abs(pulls(elsewhere.table, at_rest.table)).max() < LARGEST_PULL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(20))
+def test_closure_of_random_points(at_rest, smeared, number):
+    # Coefficients of a size that changes the rate by about one.
+    theta = np.random.default_rng([5, number]).uniform(-1.0, 1.0, 6) * [2.0, 1.0, 1.5, 4.0, 1.0, 2.0]
+    options = {"frame": "lab", "acceptance": True, "smear": True} if number % 2 else {}
+    direct = simulated(10_000, 77 + number, theta0=theta, **options)
+    assert np.abs(pulls((smeared if options else at_rest).table, direct.table)).max() < LARGEST_PULL
+
+
+# ---------------------------------------------------------------------- detector
+@pytest.fixture(scope="module")
+def smeared():
+    return simulated(10_000, 16, frame="lab", acceptance=True, smear=True)
+
+
+def leptons_of(aux, name="leptons"):
+    return np.moveaxis(aux[name].reshape(-1, 4, 4), 1, 0)
+
+
+def detecting(channel="2e2mu", cuts="", acceptance=False, detector=None):
+    """A cube with a detector."""
+    motion = h4l._Motion.of(EW.m_h / 2, 20.0, EW.m_h)
+    selection = parse_cuts(cuts, h4l.FEATURE_NAMES)
+    return h4l._Cube(h4l.H4L(channel), selection, np.zeros(6), 5.0, motion, acceptance, detector or Detector())
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_measured_leptons(rng, channel):
+    cubic, points = detecting(channel, "m34>12", acceptance=True), rng.random((30_000, 23))
+    points = points[cubic(points)[0] > 0.0]
+    assert len(points) > 3000
+    events = cubic.events(points)
+    seen, true, pdg = leptons_of(events.aux), leptons_of(events.aux, "true_leptons"), events.aux["pdg"].T
+    # Weights are those of the true leptons, features those of the measured ones.
+    moving = cubic.process.squared_amplitudes(true)
+    assert (np.abs(moving - events.terms) / largest_values(events.terms)).max() < 1e-9
+    found = h4l.features_of(h4l.in_own_frame(seen), seen)
+    for name, values in events.features.items():
+        np.testing.assert_array_equal(values, found[name])
+    electrons = np.abs(pdg) == 11
+    assert h4l.accepted(seen, electrons).all()
+    assert events.features["m34"].min() > 12.0
+    total = true.sum(axis=0)
+    np.testing.assert_allclose(dot(total, total), EW.m_h**2, rtol=1e-8)
+    # Cuts and acceptance hold for what is measured only.
+    assert not h4l.accepted(true, electrons).all()
+    assert h4l.features_of(h4l.in_own_frame(true), true)["m34"].min() < 12.0
+    # The pairs are those of the measured masses.
+    distance = [np.abs(events.features[name] - EW.m_z) for name in ("m12", "m34")]
+    assert (distance[0] <= distance[1]).all()
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_resolution_of_the_leptons(rng, channel):
+    n = 20_000
+    points, detector, cubic = rng.random((n, 23)), Detector(), detecting(channel)
+    observed = cubic.observed(cubic.phase_space(points)[0], points)
+    # The measured leptons may be in other pairs.
+    order = [
+        np.argmin([np.linalg.norm((seen - true)[:, 1:], axis=1) for seen in observed.seen], axis=0)
+        for true in observed.true_seen
+    ]
+    seen = np.take_along_axis(observed.seen, np.array(order)[:, :, None], axis=0)
+    pt, energy = np.hypot(*np.moveaxis(observed.true_seen, -1, 0)[1:3]), observed.true_seen[..., 0]
+    electrons = np.abs(observed.pdg) == 11
+    sigma = np.where(electrons, detector.electrons.resolution(energy), detector.muons.resolution(pt))
+    pull = (np.hypot(seen[..., 1], seen[..., 2]) / pt - 1.0) / sigma
+    # Soft collinear leptons could be taken for each other, and sigma is small only above a few GeV.
+    hard = (pt > 5.0).all(axis=0)
+    pull = pull[:, hard].ravel()
+    assert abs(pull.mean()) < 5 / math.sqrt(pull.size)
+    assert abs(pull.std() - 1.0) < 5 / math.sqrt(2 * pull.size)
+
+
+def test_flavours_follow_the_measured_pairs(rng):
+    # Electrons as they are, muons so poor that pairs change their names: electrons are known by their momenta.
+    cubic, points = (
+        detecting(detector=Detector(electrons=Response(), muons=Response(constant=0.5))),
+        rng.random((2000, 23)),
+    )
+    observed = cubic.observed(cubic.phase_space(points)[0], points)
+    exchanged = observed.seen_pdg[0] != observed.pdg[0]
+    assert 50 < exchanged.sum() < 1950
+    for pdg in (11, -11):
+        seen, true = (
+            np.moveaxis(momenta, 1, 0)[(identities == pdg).T]
+            for momenta, identities in ((observed.seen, observed.seen_pdg), (observed.true_seen, observed.pdg))
+        )
+        np.testing.assert_array_equal(seen, true)
+    np.testing.assert_array_equal(cubic.events(points).aux["pdg"].T, observed.seen_pdg)
+    np.testing.assert_array_equal(cubic.particles(points, rng).pdg[:, 1:].T, observed.pdg)
+
+
+def test_perfect_detector_changes_nothing():
+    points = np.random.default_rng(3).uniform(0.01, 0.99, (500, 23))
+    motion = h4l._Motion.of(EW.m_h / 2, 20.0, EW.m_h)
+    perfect = Detector(electrons=Response(), muons=Response())
+    for channel in ("2e2mu", "4mu"):
+        plain, measured = (
+            h4l._Cube(h4l.H4L(channel), Cuts(), np.zeros(6), 5.0, motion, True, detector)
+            for detector in (None, perfect)
+        )
+        assert (plain.n_dim, measured.n_dim) == (11, 23)
+        np.testing.assert_array_equal(measured(points)[0], plain(points[:, :11])[0])
+        here, there = plain.events(points[:, :11]), measured.events(points)
+        np.testing.assert_array_equal(there.terms, here.terms)
+        np.testing.assert_array_equal(there.aux["leptons"], here.aux["leptons"])
+        np.testing.assert_array_equal(there.aux["true_leptons"], here.aux["leptons"])
+        for name, values in here.features.items():
+            np.testing.assert_allclose(there.features[name], values, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_simulated_detector(smeared):
+    assert smeared.configuration["detector"]["muons"]["constant"] == 0.015
+    assert smeared.table.n_eff > 0.85 * smeared.table.n_events
+    assert (np.linalg.norm(smeared.table.aux["leptons"] - smeared.table.aux["true_leptons"], axis=1) > 0.0).all()
+
+
+@pytest.mark.slow
+def test_smearing_is_even_under_cp(smeared):
+    weight, odd = smeared.table.weights[:, 0], smeared.table.weights[:, ODD]
+    for values in (*(odd.T / weight), smeared.table.column("sin_phi")):
+        mean = weight @ values / weight.sum()
+        assert abs(mean) < 5 * np.sqrt(weight**2 @ (values - mean) ** 2) / weight.sum()
+
+
+# ---------------------------------------------------------------------- Les Houches records
+def few(simulation, n=200):
+    """The first events of a simulation."""
+    return dataclasses.replace(simulation, table=simulation.table.take(np.arange(n)), points=simulation.points[:n])
+
+
+def read_back(simulation, tmp_path, reference):
+    path = tmp_path / "events.lhe.gz"
+    bit.write_lhe(path, simulation.lhe_events(), show_progress=False)
+    return bit.read_lhe(path, features=h4l.features_of_particles, reference=reference, show_progress=False)
+
+
+@pytest.mark.parametrize("name", ["at_rest", "one_flavour", "in_lab", "elsewhere"])
+def test_les_houches_round_trip(name, request, tmp_path):
+    simulation = few(request.getfixturevalue(name))
+    for reference in (simulation.table.basis.reference, np.zeros(6)):
+        table, again = simulation.table.rebase(reference), read_back(simulation, tmp_path, reference)
+        assert again.feature_names == table.feature_names
+        assert again.basis == table.basis
+        assert np.abs(again.weights - table.weights).max() < 1e-9 * np.abs(table.weights).max()
+        # float32 in the table; angles next to a pole of the frame amplify the rounding of momenta.
+        np.testing.assert_allclose(again.features, table.features, rtol=2e-6, atol=2e-6)
+
+
+def test_records_of_a_detector_hold_true_leptons(rng):
+    cubic, points = detecting("4mu"), rng.random((500, 23))
+    particles = cubic.particles(points, rng)
+    true = leptons_of(cubic.events(points).aux, "true_leptons")
+    np.testing.assert_array_equal(particles.momenta[:, 1:], np.moveaxis(true, 0, 1))
+    np.testing.assert_allclose(particles.momenta[:, 0], true.sum(axis=0), rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["in_lab", "one_flavour"])
+def test_weights_of_particles(name, request):
+    simulation = few(request.getfixturevalue(name))
+    found, expected = h4l.weights_of_particles(simulation.lhe_events()), simulation.table.weights
+    assert np.abs(found / largest_values(found) - expected / largest_values(expected)).max() < 1e-9
+    strong = h4l.weights_of_particles(simulation.lhe_events(), electroweak=Electroweak(e=0.31345))
+    np.testing.assert_allclose(strong[:, 0] / found[:, 0], (0.31345 / 0.3028) ** 4, rtol=1e-9)
+
+
+def record_of(events):
+    """Events as lists of (pdg, status, momentum)."""
+    particles = [particle for event in events for particle in event]
+    return LHEEvents(
+        offsets=np.cumsum([0, *(len(event) for event in events)]),
+        pdg=[pdg for pdg, _, _ in particles],
+        status=[status for _, status, _ in particles],
+        mothers=np.zeros((len(particles), 2)),
+        colour=np.zeros((len(particles), 2)),
+        momenta=[momentum for _, _, momentum in particles],
+    )
+
+
+def test_particles_are_found_by_identity(rng):
+    leptons = random_decay(rng, 3)
+    moved = h4l.boosted(leptons, np.array([0.5, -1.0, 0.2]), np.array([10.0, 0.0, 30.0]), EW.m_h)
+    plain, mixed = [], []
+    for event, pair in enumerate(((11, 13), (13, 13), (11, 11))):
+        ids = (pair[0], -pair[0], pair[1], -pair[1])
+        found = [(pdg, 1, momentum) for pdg, momentum in zip(ids, moved[:, event], strict=True)]
+        plain.append(found)
+        jet, gluon = (21, 1, [50.0, 30.0, 0.0, 40.0]), (21, -1, [90.0, 0.0, 0.0, 90.0])
+        mixed.append([gluon, found[2], (23, 2, [91.0, 0.0, 0.0, 0.0]), found[3], jet, found[1], found[0]])
+    for function in (h4l.weights_of_particles, lambda events: h4l.features_of_particles(events)[0]):
+        here, there = function(record_of(plain)), function(record_of(mixed))
+        np.testing.assert_allclose(there, here, rtol=1e-10, atol=1e-10 * np.abs(here).max())
+    expected = [h4l.H4L("2e2mu" if row == 0 else "4e").squared_amplitudes(leptons[:, [row]])[0] for row in range(3)]
+    np.testing.assert_allclose(h4l.weights_of_particles(record_of(plain)), expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("pdg", [(11, -11, 13), (11, -11, 13, -11), (11, 11, -13, -13), (15, -15, 11, -11)])
+def test_other_events_are_refused(rng, pdg):
+    momenta = random_decay(rng, 1)[:, 0]
+    good = [(identity, 1, p) for identity, p in zip((11, -11, 13, -13), momenta, strict=True)]
+    bad = [(identity, 1, p) for identity, p in zip(pdg, momenta, strict=False)]
+    for function in (h4l.features_of_particles, h4l.weights_of_particles):
+        with pytest.raises(InputError, match="2 of 3 events do not hold two pairs"):
+            function(record_of([bad, good, bad]))
 
 
 # ---------------------------------------------------------------------- published and reference numbers
@@ -549,6 +842,8 @@ def test_limits(in_lab):
         ({"mu_f": -5.0}, "mu_f=-5.0"),
         ({"mu_f": 60.0}, "mu_f has no meaning for frame='rest'"),
         ({"acceptance": True}, "acceptance has no meaning for frame='rest'"),
+        ({"smear": True}, "smear has no meaning for frame='rest'"),
+        ({"smear": "atlas", "frame": "lab"}, "smear='atlas'"),
         ({"theta0": [0.1]}, "6 coefficients"),
         ({"theta0": {"cHWtild": 1.0}}, "did you mean 'cHWtil'"),
         ({"cuts": "m_12>20"}, "did you mean 'm12'"),

@@ -1,0 +1,127 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from bit.errors import InputError
+from bit.processes import zh
+from bit.processes.analytic import zh_background
+from bit.processes.zh_background import RATE, zh_cross_section
+
+N_EVENTS = 20_000
+
+
+def simulated(n_events, seed, **options):
+    pytest.importorskip("vegas", reason="vegas is not installed (extra: simulate)")
+    return zh_background(n_events, seed=seed, show_progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def free():
+    return simulated(N_EVENTS, 1, sigma_fb=2.5)
+
+
+@pytest.fixture(scope="module")
+def boosted():
+    return simulated(N_EVENTS, 2, cuts="pt>200, abs(y)<2")
+
+
+@pytest.fixture(scope="module")
+def signal():
+    pytest.importorskip("vegas", reason="vegas is not installed (extra: simulate)")
+    return zh.simulate(200, seed=3, cuts="pt>200, abs(y)<2", show_progress=False)
+
+
+def test_table(free, boosted):
+    for simulation in (free, boosted):
+        table = simulation.table
+        assert table.feature_names == zh.FEATURE_NAMES
+        assert table.features.dtype == np.float32
+        assert table.basis.param_names == zh.PARAM_NAMES
+        assert table.weights.shape == (N_EVENTS, 10)
+        assert (table.weights[:, 0] > 0.0).all()
+        assert not table.weights[:, 1:].any()
+        assert table.sigma_fb == pytest.approx(simulation.sigma_fb, rel=1e-12)
+        assert table.n_eff > 0.999 * N_EVENTS
+    assert (free.sigma_fb, free.sigma_error_fb) == (2.5, 0.0)
+    assert boosted.table.column("pt").min() >= np.float32(200)
+    assert np.abs(boosted.table.column("y")).max() <= 2.0
+
+
+def test_features_are_those_of_zh(boosted):
+    at = {name: boosted.table.column(name).astype(np.float64) for name in zh.FEATURE_NAMES}
+    momentum = zh.ZH().z_momentum(at["sqrt_s"])
+    np.testing.assert_allclose(at["pt"], momentum * np.sqrt(1 - at["cos_theta"] ** 2), rtol=1e-4)
+    five = (at[name] for name in ("sqrt_s", "y", "cos_theta", "cos_theta_l", "phi"))
+    for name, values in zh.features_of(*five, at["pt"]).items():
+        np.testing.assert_allclose(at[name], values, atol=1e-5 * np.abs(values).max())
+
+
+def test_distributions(free):
+    at = {name: free.table.column(name).astype(np.float64) for name in zh.FEATURE_NAMES}
+    electroweak = zh.ZH().electroweak
+    low, high = electroweak.m_z + electroweak.m_h, 13000.0
+    u = at["y"] / np.log(high / at["sqrt_s"])
+    reached = {
+        "sqrt_s": (1 - (at["sqrt_s"] / low) ** -4) / (1 - (high / low) ** -4),
+        "y": 0.5 + (15 / 16) * (u - 2 * u**3 / 3 + u**5 / 5),
+        "cos_theta": 0.5 * (1 + at["cos_theta"]),
+        "cos_theta_l": 0.5 + 3 / 8 * (at["cos_theta_l"] + at["cos_theta_l"] ** 3 / 3),
+        "phi": 0.5 * (1 + at["phi"] / np.pi),
+    }
+    for values in reached.values():
+        assert kstest(values, "uniform").pvalue > 1e-4
+    # Independent of each other: correlations of 1/sqrt(n).
+    correlations = np.corrcoef(list(reached.values()))[np.triu_indices(5, 1)]
+    assert np.abs(correlations).max() < 4.5 / math.sqrt(N_EVENTS)
+
+
+def test_distribution_is_even_under_cp(boosted):
+    table = boosted.table
+    for name in zh.CP_PARITY.flip:
+        values = table.column(name).astype(np.float64)
+        assert abs(values.mean()) < 4.5 * values.std() / math.sqrt(N_EVENTS)
+
+
+def test_rate_is_ten_times_that_of_zh(boosted, signal):
+    sigma, error = zh_cross_section(zh.ZH(), "pt>200, abs(y)<2")
+    assert error < 3e-3 * sigma
+    assert abs(sigma - signal.sigma_fb) < 5 * math.hypot(error, signal.sigma_error_fb)
+    assert boosted.sigma_fb == pytest.approx(RATE * sigma, rel=1e-12)
+    assert boosted.sigma_error_fb == pytest.approx(RATE * error, rel=1e-12)
+
+
+def test_background_adds_to_the_signal(boosted, signal):
+    both = signal.table.concat(boosted.table)
+    assert both.sigma_fb == pytest.approx(signal.sigma_fb + boosted.sigma_fb, rel=1e-12)
+    theta = [0.2, -0.1, 0.03]
+    assert both.at(theta).sum() == pytest.approx(signal.table.at(theta).sum() + boosted.sigma_fb, rel=1e-12)
+
+
+def test_reference_point_and_seed(free):
+    again = simulated(N_EVENTS, 1, sigma_fb=2.5, theta0={"cHq3": 0.02}).table
+    assert again.basis.reference == (0.0, 0.0, 0.02)
+    np.testing.assert_array_equal(again.features, free.table.features)
+    np.testing.assert_array_equal(again.weights, free.table.weights)
+
+
+def test_there_are_no_particles(free):
+    with pytest.raises(InputError, match="without particles"):
+        free.lhe_events()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_events": 0}, "n_events=0"),
+        ({"slope": 1.0}, "slope=1.0"),
+        ({"sigma_fb": -2.0}, "sigma_fb=-2.0"),
+        ({"mu_f": 0.0}, "mu_f=0.0"),
+        ({"cuts": "ptz>20"}, "ptz"),
+        ({"cuts": "pt>9000"}, "no phase space"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(InputError, match=message):
+        zh_background(**{"n_events": 10, "seed": 1, "show_progress": False} | arguments)
