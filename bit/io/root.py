@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -15,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import uproot
 
-from bit.basis import FloatArray, ThetaLike
+from bit.basis import ThetaLike
 from bit.errors import BitError, FileFormatError, InputError, near_match
 from bit.events import EventTable
 from bit.files import existing_file, replacing
-from bit.io._metadata import describe, from_json, to_fb, to_json, warn_of_residual
-from bit.io._root_plan import Plan, Request, branch_name, foreign_plan, own_plan, weight_branch
+from bit.io._builder import TableBuilder
+from bit.io._metadata import describe, from_json, to_fb, to_json
+from bit.io._plan import Plan, Request, branch_name, foreign_plan, own_plan, weight_branch
 from bit.progress import progress_bar
 
 _METADATA: Final = "bit_metadata"
@@ -241,7 +243,7 @@ def read_root(
                     "point; leave these arguments out (EventTable.rebase moves the reference point)."
                 )
             tree = metadata["tree"]
-            plan = own_plan(metadata, request, files[0])
+            plan = own_plan(metadata, metadata["branches"], request, files[0])
         else:
             metadata = None
             tree = _tree_name(first, tree, files[0])
@@ -250,19 +252,8 @@ def read_root(
     total = sum(source.n_events for source in sources)
     if total == 0:
         raise FileFormatError(f"the tree {tree!r} of {', '.join(map(str, files))} holds no events.")
-    content = _read(sources, plan, min(total, max_events or total), step_size, show_progress)
-    if plan.points is not None:
-        warn_of_residual(content.residual, plan.basis.order, str(files[0]))
-    weights_fb = content.weights
-    weights_fb *= to_fb(unit, norm, total)
-    return EventTable(
-        content.features,
-        weights_fb,
-        plan.basis,
-        feature_names=tuple(plan.feature_names),
-        units=None if plan.units is None else tuple(plan.units),
-        aux={name: content.aux[branch] for name, branch in plan.aux.items()},
-    )
+    builder = _read(sources, plan, min(total, max_events or total), step_size, show_progress)
+    return builder.table(to_fb(unit, norm, total), str(files[0]))
 
 
 @dataclass(frozen=True)
@@ -273,16 +264,6 @@ class _Source:
     tree: str
     n_events: int
     empty: dict[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class _Content:
-    """Arrays for all events to be read; `residual` is that of base-point fits."""
-
-    features: npt.NDArray[np.floating]
-    weights: FloatArray
-    residual: FloatArray
-    aux: dict[str, npt.NDArray[Any]]
 
 
 def _as_paths(paths: _Paths) -> list[str | os.PathLike[str]]:
@@ -349,41 +330,19 @@ def _scan(path: Path, tree: str, plan: Plan, metadata: dict[str, Any] | None) ->
         return _Source(path, name, int(branches.num_entries), empty)
 
 
-def _read(sources: list[_Source], plan: Plan, n_events: int, step_size: int | str, show_progress: bool) -> _Content:
-    """Fill preallocated arrays chunk by chunk."""
-    used = [source.empty[branch].dtype for source in sources for branch in plan.features]
-    dtype = np.float32 if np.result_type(*used) == np.float32 else np.float64
-    out = _Content(
-        features=np.empty((n_events, len(plan.features)), dtype=dtype),
-        weights=np.empty((n_events, plan.basis.n_terms)),
-        residual=np.zeros(n_events),
-        aux={
-            branch: np.empty(
-                (n_events, *sources[0].empty[branch].shape[1:]),
-                dtype=np.result_type(*(source.empty[branch].dtype for source in sources)),
-            )
-            for branch in plan.aux.values()
-        },
-    )
-    start = 0
+def _read(sources: list[_Source], plan: Plan, n_events: int, step_size: int | str, show_progress: bool) -> TableBuilder:
+    builder = TableBuilder(plan, n_events, [source.empty for source in sources])
     with progress_bar(n_events, f"reading {sources[0].path.name}", "events", show=show_progress) as bar:
         for source in sources:
-            for chunk in _chunks(source, plan.branches, n_events - start, step_size):
-                rows = slice(start, start + len(chunk))
-                for k, branch in enumerate(plan.features):
-                    out.features[rows, k] = ak.to_numpy(chunk[branch])
-                for branch in plan.aux.values():
-                    out.aux[branch][rows] = ak.to_numpy(chunk[branch])
-                raw = _weight_columns(chunk, plan, source.path)
-                if plan.points is None:
-                    out.weights[rows] = raw
-                else:
-                    _require_finite(raw, start, source.path)
-                    fit = plan.basis.from_base_points(plan.points, raw)
-                    out.weights[rows], out.residual[rows] = fit.weights, fit.residual
-                start = rows.stop
+            for chunk in _chunks(source, plan.branches, n_events - builder.n_filled, step_size):
+                builder.add(len(chunk), partial(_numpy, chunk), source.path)
                 bar.update(len(chunk))
-    return out
+    return builder
+
+
+def _numpy(chunk: Any, branch: str) -> npt.NDArray[Any]:
+    values: npt.NDArray[Any] = ak.to_numpy(chunk[branch])
+    return values
 
 
 def _chunks(source: _Source, branches: list[str], n_events: int, step_size: int | str) -> Iterator[Any]:
@@ -392,34 +351,3 @@ def _chunks(source: _Source, branches: list[str], n_events: int, step_size: int 
             yield from file[source.tree].iterate(
                 branches, step_size=step_size, entry_stop=min(n_events, source.n_events), library="ak"
             )
-
-
-def _weight_columns(chunk: Any, plan: Plan, path: Path) -> FloatArray:
-    """Return stored weights of a chunk as (n, n_columns), one column for each term or base point."""
-    expected = plan.basis.n_terms if plan.points is None else len(plan.points)
-    arrays = []
-    for branch in plan.weights:
-        try:
-            values = np.asarray(ak.to_numpy(chunk[branch]), dtype=np.float64)
-        except ValueError:
-            raise FileFormatError(
-                f"{path}: the branch {branch!r} holds different numbers of weights per event; each needs {expected}."
-            ) from None
-        arrays.append(values[:, np.newaxis] if values.ndim == 1 else values)
-    shapes = [values.shape[1:] for values in arrays]
-    if any(len(shape) != 1 for shape in shapes) or sum(shape[0] for shape in shapes) != expected:
-        what = "terms" if plan.points is None else "base points"
-        raise FileFormatError(
-            f"{path}: the branches {plan.weights} hold arrays of shape {shapes} per event for {expected} {what}."
-        )
-    return np.concatenate(arrays, axis=1)
-
-
-def _require_finite(weights: FloatArray, start: int, path: Path) -> None:
-    bad = ~np.isfinite(weights).all(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"{path}: event {start + row} has base-point weights {weights[row].tolist()}, NaN or infinite; "
-            "remove or repair such events."
-        )

@@ -1,4 +1,4 @@
-"""Which branches of a ROOT file are features, weights and aux, and what the weights mean."""
+"""Which columns of a file are features, weights and aux, and what the weights mean."""
 
 from __future__ import annotations
 
@@ -72,19 +72,18 @@ def _select(patterns: Iterable[str], available: Sequence[str], numeric: Sequence
             continue
         hits = [name for name in numeric if fnmatchcase(name, pattern)]
         if not hits:
-            raise InputError(f"no branch for {what} {pattern!r}: {near_match(pattern, available)}")
+            raise InputError(f"no {what} {pattern!r}: {near_match(pattern, available)}")
         chosen.extend(hits)
     return list(dict.fromkeys(chosen))
 
 
-def own_plan(metadata: dict[str, Any], request: Request, path: Path) -> Plan:
-    """Plan for a file of write_root, from its metadata."""
+def own_plan(metadata: Mapping[str, Any], columns: Mapping[str, Sequence[str]], request: Request, path: Path) -> Plan:
+    """Plan for a file that bit wrote, from its metadata and its columns of each kind."""
     basis = stored_basis(metadata)
     if request.points is not None:
         raise InputError(f"points= without weights=: {path} holds derivatives; leave points out.")
-    branches = metadata.get("branches", {})
     branch_of = {
-        kind: dict(zip(names, branches[kind], strict=True))
+        kind: dict(zip(names, columns[kind], strict=True))
         for kind, names in (
             ("features", [feature["name"] for feature in metadata["features"]]),
             ("aux", metadata["aux"]),
@@ -93,8 +92,8 @@ def own_plan(metadata: dict[str, Any], request: Request, path: Path) -> Plan:
     }
     unit_of = {feature["name"]: feature["unit"] for feature in metadata["features"]}
     names, extra = list(branch_of["features"]), list(branch_of["aux"])
-    names = names if request.features is None else _select(request.features, names, names, "the feature")
-    extra = extra if request.aux is None else _select(request.aux, extra, extra, "the aux array")
+    names = names if request.features is None else _select(request.features, names, names, "feature")
+    extra = extra if request.aux is None else _select(request.aux, extra, extra, "aux array")
     if request.params is not None:
         for name in request.params:
             if name not in basis.param_names:
@@ -107,13 +106,13 @@ def own_plan(metadata: dict[str, Any], request: Request, path: Path) -> Plan:
             if tuple(sorted(term, key=basis.param_names.index)) in basis.terms
         ]
         basis = PolynomialBasis(request.params, reference=[at[name] for name in request.params], terms=kept)
-    columns = [branch_of["weights"][tuple(sorted(term, key=metadata["param_names"].index))] for term in basis.terms]
+    stored = [tuple(sorted(term, key=metadata["param_names"].index)) for term in basis.terms]
     return Plan(
         features=[branch_of["features"][name] for name in names],
         feature_names=names,
         units=[unit_of[name] for name in names],
         aux={name: branch_of["aux"][name] for name in extra},
-        weights=columns,
+        weights=[branch_of["weights"][term] for term in stored],
         basis=basis,
         points=None,
     )
@@ -132,16 +131,16 @@ def foreign_plan(tree: Any, request: Request, path: Path) -> Plan:
     else:
         listed = isinstance(request.weights, str)
         patterns = [request.weights] if isinstance(request.weights, str) else list(request.weights)
-        columns = _select(patterns, available, available if listed else numeric, "the weights")
+        columns = _select(patterns, available, available if listed else numeric, "branch for the weights")
         if listed and len(columns) > 1:
             raise InputError(
                 f"weights={request.weights!r} fits {columns}: name one branch, or give a list in the order of points."
             )
         points, basis = _base_points(request)
-    extra = _select(request.aux or (), available, available, "the aux array")
+    extra = _select(request.aux or (), available, available, "branch for the aux array")
     taken = {*columns, *extra, *(f"n{column}" for column in columns)}
     free = [name for name in numeric if name not in taken]
-    names = free if request.features is None else _select(request.features, available, free, "the feature")
+    names = free if request.features is None else _select(request.features, available, free, "branch for the feature")
     for name in names:
         if name not in numeric:
             raise FileFormatError(
