@@ -42,12 +42,16 @@ class TableBuilder:
         """Relative residual of the base-point fit, for each event."""
         self._aux = {
             name: np.empty(
-                (n_events, *like[0][name].shape[1:]), dtype=np.result_type(*(arrays[name].dtype for arrays in like))
+                (n_events, *like[0][name].shape[1:]), dtype=_common_dtype([arrays[name].dtype for arrays in like])
             )
             for name in plan.aux.values()
         }
         self.n_filled = 0
         """Number of events added so far."""
+
+    def __len__(self) -> int:
+        """Return the number of events of the finished table."""
+        return len(self._weights)
 
     def add(self, n_events: int, column: Column, path: Path) -> None:
         """Take over the next events.
@@ -98,6 +102,11 @@ class TableBuilder:
             units=None if self._plan.units is None else tuple(self._plan.units),
             aux={name: self._aux[column] for name, column in self._plan.aux.items()} | dict(more_aux or {}),
         )
+
+
+def _common_dtype(dtypes: list[np.dtype[Any]]) -> np.dtype[Any]:
+    """Return the dtype of all if they agree (result_type would drop its byte order)."""
+    return dtypes[0] if len(set(dtypes)) == 1 else np.result_type(*dtypes)
 
 
 def _weight_columns(column: Column, plan: Plan, path: Path) -> FloatArray:
