@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
-from bit.errors import FileFormatError, InputError
+from bit.errors import BitError, FileFormatError, InputError
 from bit.events import EventTable
 from bit.io._metadata import warn_of_residual
 from bit.io._plan import Plan
@@ -116,6 +116,8 @@ def _weight_columns(column: Column, plan: Plan, path: Path) -> FloatArray:
     for name in plan.weights:
         try:
             values = np.asarray(column(name), dtype=np.float64)
+        except BitError:
+            raise
         except ValueError:
             raise FileFormatError(
                 f"{path}: the branch {name!r} holds different numbers of weights per event; each needs {expected}."

@@ -20,11 +20,20 @@ _NUMBER: Final = re.compile(
     r"(std::)?(u?int(8|16|32|64)_t|bool|float|double|(unsigned )?(char|short|int|long)|Float16_t|Double32_t)"
 )
 
+_ELEMENT: Final = re.compile(r"(.+)\[(\d+)\]")
+_JAGGED: Final = re.compile(r"(?:std::vector<(?P<vector>.+)>|(?P<array>.+)\[\])")
+
 
 def branch_name(name: str) -> str:
     """Return a name that ROOT allows for a branch."""
     safe = re.sub(r"\W", "_", name, flags=re.ASCII)
     return safe if safe and not safe[0].isdigit() else f"_{safe}"
+
+
+def branch_and_element(column: str) -> tuple[str, int | None]:
+    """Return ("jet_pt", 0) for ``jet_pt[0]``, the first element of a jagged branch, and (name, None) for others."""
+    found = _ELEMENT.fullmatch(column)
+    return (found[1], int(found[2])) if found else (column, None)
 
 
 def weight_branch(term: Term) -> str:
@@ -60,14 +69,15 @@ class Plan:
     @property
     def branches(self) -> list[str]:
         """All branches to read, each once."""
-        return list(dict.fromkeys([*self.features, *self.weights, *self.aux.values()]))
+        columns = [*self.features, *self.weights, *self.aux.values()]
+        return list(dict.fromkeys(branch for branch, _ in map(branch_and_element, columns)))
 
 
 def _select(patterns: Iterable[str], available: Sequence[str], numeric: Sequence[str], what: str) -> list[str]:
     """Resolve names and globs; only globs skip what is not numeric."""
     chosen: list[str] = []
     for pattern in patterns:
-        if pattern in available:
+        if branch_and_element(pattern)[0] in available:
             chosen.append(pattern)
             continue
         hits = [name for name in numeric if fnmatchcase(name, pattern)]
@@ -141,14 +151,22 @@ def foreign_plan(tree: Any, request: Request, path: Path) -> Plan:
     taken = {*columns, *extra, *(f"n{column}" for column in columns)}
     free = [name for name in numeric if name not in taken]
     names = free if request.features is None else _select(request.features, available, free, "branch for the feature")
-    for name in names:
-        if name not in numeric:
-            raise FileFormatError(
-                f"{path}: the branch {name!r} has type {types[name]!r}; a feature needs one number per event."
-            )
     if not names:
         raise FileFormatError(f"{path}: no branch is left for the features; name them with features=.")
     return Plan(names, names, None, {name: name for name in extra}, columns, basis, points)
+
+
+def require_one_number(kind: str, column: str, path: Path) -> None:
+    """Refuse a feature whose branch, of type `kind`, does not hold one number per event."""
+    branch, element = branch_and_element(column)
+    jagged = _JAGGED.fullmatch(kind)
+    if _NUMBER.fullmatch(kind if element is None or jagged is None else jagged["vector"] or jagged["array"]) is None:
+        hint = f", such as {branch}[0]" if jagged else ""
+        raise FileFormatError(
+            f"{path}: the branch {branch!r} has type {kind!r}; a feature needs one number per event{hint}."
+        )
+    if element is not None and jagged is None:
+        raise InputError(f"{path}: the branch {branch!r} has one number per event; write {branch!r}, not {column!r}.")
 
 
 def _derivative_branches(available: Sequence[str], request: Request, path: Path) -> tuple[list[str], PolynomialBasis]:
