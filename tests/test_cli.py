@@ -234,6 +234,12 @@ def test_simulate_writes_particles(folder, name):
     np.testing.assert_allclose(table.weights, direct.weights, rtol=0, atol=1e-9 * direct.weights.max())
 
 
+def test_a_missing_package_is_missed_before_the_simulation(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    said = fails(1, "simulate", "zh", "-n", "1000000000", "-o", "zh.parquet")
+    assert "writing zh.parquet needs the package 'pyarrow', which is not installed; install it with: pip" in said
+
+
 def test_processes_are_listed_and_can_be_loaded():
     text = call("simulate", "--help").output
     for name, process in PROCESSES.items():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -86,6 +86,7 @@ def size_of(basis, weights, theta):
 EPS = 50 * np.finfo(float).eps  # some fifty additions and products of doubles
 
 
+@settings(max_examples=40)
 @given(polynomials())
 def test_hyperpoly(case):
     basis, weights, points = case
@@ -97,6 +98,7 @@ def test_hyperpoly(case):
         np.testing.assert_allclose(found, expected, rtol=0, atol=EPS * size_of(basis, weights, theta))
 
 
+@settings(max_examples=40)
 @given(polynomials())
 def test_topcoffea(case):
     basis, weights, points = case
@@ -109,6 +111,7 @@ def test_topcoffea(case):
         np.testing.assert_allclose(found, expected, rtol=0, atol=EPS * size_of(basis, weights, theta))
 
 
+@settings(max_examples=40)
 @given(polynomials())
 def test_combine(case):
     basis, weights, points = case
@@ -125,6 +128,7 @@ def test_combine(case):
         np.testing.assert_allclose(found, expected, rtol=0, atol=EPS * size)
 
 
+@settings(max_examples=40)
 @given(polynomials())
 def test_madminer(case):
     basis, weights, points = case

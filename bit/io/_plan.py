@@ -36,6 +36,11 @@ def branch_and_element(column: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (column, None)
 
 
+def stored_branches(columns: Iterable[str]) -> list[str]:
+    """Return the branches that hold some columns, each once."""
+    return list(dict.fromkeys(branch for branch, _ in map(branch_and_element, columns)))
+
+
 def weight_branch(term: Term) -> str:
     """Return the branch of a derivative: w, w__cHW, w__cHW__cHWtil."""
     return "__".join(["w", *(re.sub(r"\W", "_", name, flags=re.ASCII) for name in term)])
@@ -67,10 +72,9 @@ class Plan:
     points: FloatArray | None
 
     @property
-    def branches(self) -> list[str]:
-        """All branches to read, each once."""
-        columns = [*self.features, *self.weights, *self.aux.values()]
-        return list(dict.fromkeys(branch for branch, _ in map(branch_and_element, columns)))
+    def columns(self) -> list[str]:
+        """All columns to read, each once."""
+        return list(dict.fromkeys([*self.features, *self.weights, *self.aux.values()]))
 
 
 def _select(patterns: Iterable[str], available: Sequence[str], numeric: Sequence[str], what: str) -> list[str]:

@@ -251,12 +251,12 @@ def read_parquet(
         metadata = _parquet_metadata(source, file)
         request = Request(features, params, None, None, None, None, aux)
         plan = own_plan(metadata, metadata["columns"], request, file)
-        lost = [name for name in plan.branches if name not in source.schema_arrow.names]
+        lost = [name for name in plan.columns if name not in source.schema_arrow.names]
         if lost:
             raise FileFormatError(f"{file} lacks the columns {lost} that its metadata name; write it again.")
         total = source.metadata.num_rows
         builder = TableBuilder(plan, min(total, max_events or total), [_like(source, plan, metadata)])
-        for batch in source.iter_batches(batch_size=_ROW_GROUP, columns=plan.branches):
+        for batch in source.iter_batches(batch_size=_ROW_GROUP, columns=plan.columns):
             rows = batch.slice(0, len(builder) - builder.n_filled)
             builder.add(len(rows), partial(_from_arrow, rows, metadata["aux_types"]), file)
             if builder.n_filled == len(builder):

@@ -30,6 +30,7 @@ from bit.io._plan import (
     foreign_plan,
     own_plan,
     require_one_number,
+    stored_branches,
     weight_branch,
 )
 from bit.progress import progress_bar
@@ -400,7 +401,7 @@ def _scan(path: Path, tree: str, plan: Plan, metadata: dict[str, Any] | None) ->
                     raise InputError(f"{path} differs from the first file in its {key}: read the files one by one.")
         branches = file[name]
         types = dict(branches.typenames())
-        for branch in plan.branches:
+        for branch in stored_branches(plan.columns):
             if branch not in types:
                 raise InputError(f"no branch {branch!r} in {path}: {near_match(branch, types)}")
         for column in plan.features:
@@ -411,7 +412,7 @@ def _scan(path: Path, tree: str, plan: Plan, metadata: dict[str, Any] | None) ->
                     f"{path}: the branch {branch!r} has type {types[branch]!r}; aux needs equally long rows."
                 )
         fixed = dict.fromkeys([*plan.features, *plan.aux.values()])
-        none = {branch: branches[branch].array(entry_stop=0) for branch, _ in map(branch_and_element, fixed)}
+        none = {branch: branches[branch].array(entry_stop=0) for branch in stored_branches(fixed)}
         empty = {column: _numpy(none, column) for column in fixed}
         return _Source(path, name, int(branches.num_entries), empty)
 
@@ -432,7 +433,7 @@ def _read(
     builder = TableBuilder(plan, n_events, [source.empty for source in sources])
     with progress_bar(n_events, f"reading {sources[0].path.name}", "events", show=show_progress) as bar:
         for source in sources:
-            for chunk in _chunks(source, plan.branches, n_events - builder.n_filled, step_size):
+            for chunk in _chunks(source, stored_branches(plan.columns), n_events - builder.n_filled, step_size):
                 builder.add(len(chunk), prepare(partial(_numpy, chunk)), source.path)
                 bar.update(len(chunk))
     return builder

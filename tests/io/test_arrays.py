@@ -75,9 +75,10 @@ def test_round_trip_of_all_kinds_of_aux(tmp_path, suffix):
         "words": np.array([["é", ""], ["abc", "d"], ["", ""]], dtype="<U7"),
         "bytes": np.array([b"a", b"\xff\x01", b""]),
         "a.b": np.arange(3),
+        "b[0]": np.arange(3),
         "a": np.arange(6.0).reshape(3, 2),
     }
-    table = make_table(aux=aux, feature_names=["x.y", "x"])
+    table = make_table(aux=aux, feature_names=["x.y", "x[0]"])
     write(tmp_path / "x", table)
     assert_same(read(tmp_path / "x"), table)
 
