@@ -211,10 +211,11 @@ class _Ratios:
         spread = np.sqrt(np.maximum(square - mean**2, 0.0))
         rounded = np.array(self._columns) < len(self._names)  # the central weight is exact
         noise = _ROUNDING * np.sqrt((rounded * self._squares / self._n_events) @ self._solution**2)
+        # A term that scales all events alike is rounded alike in all of them: its spread is 0, not noise.
         noisy = [
-            f"{'*'.join(term)} ({100 * min(1.0, n / s) if s > 0 else 100.0:.0f}%)"
+            f"{'*'.join(term)} ({100 * min(1.0, n / s):.0f}%)"
             for term, n, s in zip(self.basis.terms, noise.tolist(), spread.tolist(), strict=True)
-            if term and n > _NOISE * s
+            if term and _NOISE * s < n < s / _NOISE
         ]
         if noisy:
             warn(

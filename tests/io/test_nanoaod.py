@@ -1,5 +1,7 @@
 """NanoAOD files, constructed here with uproot: ratios with 14 bits of mantissa, sums of weights in the tree Runs."""
 
+from pathlib import Path
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -7,9 +9,15 @@ import uproot
 
 from bit.basis import PolynomialBasis
 from bit.errors import BitWarning, FileFormatError, InputError
+from bit.io._weight_ids import parse_id
+from bit.io.lhe import read_lhe, read_lhe_particles
 from bit.io.nanoaod import read_nanoaod
 from bit.io.reweight_card import read_reweight_card
 
+SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "smeftsim_VBFH-1.lhe.gz"
+needs_sample = pytest.mark.skipif(
+    not SAMPLE.is_file(), reason="the MadGraph sample smeftsim_VBFH-1.lhe.gz is not beside the checkout"
+)
 N = 200
 BASIS = PolynomialBasis(["cHW", "cHB"])
 POINTS = {
@@ -190,6 +198,31 @@ def test_base_points_too_close_together_are_noticed(tmp_path):
     # ratios lie between powers of two, where the relative step is between 2^-15 and 2^-14
     assert stated / 2 < error < stated * 1.1
     assert " cHW (" not in text  # first derivatives are good
+
+
+@needs_sample
+def test_ratios_of_a_madgraph_sample(tmp_path):
+    events = read_lhe_particles(SAMPLE, show_progress=False)
+    exact = read_lhe(SAMPLE, show_progress=False)
+    ratios = events.weights / events.weight[:, np.newaxis]
+    path = save(tmp_path / "x.root", rounded(ratios), events.weight)
+    with pytest.warns(BitWarning) as caught:
+        table = read(
+            path, list(events.weight_ids), xsec_pb=exact.sigma_fb / 1e3, sum_of_weights=float(events.weight.sum())
+        )
+    assert table.basis == exact.basis
+    # Each ratio is off by at most half a step, and derivatives by what the base points make of that.
+    grid = [exact.basis.as_theta(parse_id(name)) for name in events.weight_ids]
+    gain = np.abs(exact.basis.from_base_points(grid, np.eye(len(grid))).weights)
+    bound = (STEP / 2 * ratios @ gain) * exact.weights[:, :1]
+    # weights of the file have eight digits, generator weights are stored as float32
+    assert (np.abs(table.weights - exact.weights) <= bound * (1 + 1e-6) + 1e-6 * np.abs(exact.weights)).all()
+    # Base points at 0.1 and 0.2 are too close for the terms with the smallest spread, and for them alone: cHDD^2 has
+    # 0.006 TeV^4, cHW^2 has 1.1 TeV^4. The coefficient cHbox scales all events alike and is no noise.
+    (text,) = [str(warning.message) for warning in caught if "condition number" in str(warning.message)]
+    assert "cHDD*cHDD (" in text
+    assert "cHW*cHW (" not in text
+    assert " cHbox (" not in text
 
 
 # ---------------------------------------------------------------------- mistakes

@@ -1,6 +1,11 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from bit.errors import FileFormatError, InputError
+from bit.io._weight_ids import parse_id
+from bit.io.lhe import read_lhe_particles
 from bit.io.reweight_card import read_reweight_card
 
 PLACES = {("SMEFT", 5): "cHW", ("smeft", 7): "cHB"}
@@ -67,3 +72,24 @@ def test_mistakes(tmp_path, text, kind, message):
 def test_unknown_default(tmp_path):
     with pytest.raises(InputError, match=r"defaults name 'cHb'.*\['cHB', 'cHW'\]"):
         read_reweight_card(save(tmp_path, CARD), PLACES, defaults={"cHb": 1.0})
+
+
+SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "smeftsim_VBFH-1.lhe.gz"
+
+
+@pytest.mark.skipif(
+    not SAMPLE.is_file(), reason="the MadGraph sample smeftsim_VBFH-1.lhe.gz is not beside the checkout"
+)
+def test_the_card_of_a_madgraph_sample_agrees_with_the_names_of_its_weights(tmp_path):
+    # The header repeats the commands of the card for each weight; the sample names its weights by their values, too.
+    events = read_lhe_particles(SAMPLE, show_progress=False)
+    lines = []
+    for name, text in zip(events.weight_ids, events.weight_texts, strict=True):
+        commands = re.findall(r"set param_card \w+ \d+ \S+ # orig: \S+", text)
+        lines += [f"launch --rwgt_name={name}", *commands]
+    places = {("smeft", 8): "cHB", ("smeft", 5): "cHDD", ("smeft", 7): "cHW", ("smeft", 9): "cHWB"}
+    places[("smeft", 4)] = "cHbox"
+    points = read_reweight_card(save(tmp_path, "\n".join(lines)), places)
+    assert list(points) == list(events.weight_ids)
+    for name, point in points.items():
+        assert {key: value for key, value in point.items() if value} == parse_id(name)
