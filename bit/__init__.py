@@ -6,7 +6,8 @@ Public names (imported on first use, so that ``import bit`` is quick):
 
 EventTable, PolynomialBasis, CPParity
     Events, their weight polynomial, and how CP acts on both.
-read_root, write_root, read_npz, write_npz, read_lhe, read_lhe_particles, write_lhe
+read_root, write_root, read_npz, write_npz, read_parquet, write_parquet, read_lhe, read_lhe_particles, write_lhe,
+read_nanoaod, read_madminer
     Files.
 BoostedInformationTree (BIT)
     The estimator; ``.fit(table)``, ``.predict(table)``, ``.observable("cHW")``, ``.export(path)``.
@@ -37,6 +38,10 @@ _HOME = {
     "write_root": "bit.io.root",
     "read_npz": "bit.io.arrays",
     "write_npz": "bit.io.arrays",
+    "read_parquet": "bit.io.arrays",
+    "write_parquet": "bit.io.arrays",
+    "read_nanoaod": "bit.io.nanoaod",
+    "read_madminer": "bit.io.madminer",
     "read_lhe": "bit.io.lhe",
     "read_lhe_particles": "bit.io.lhe",
     "write_lhe": "bit.io.lhe",
@@ -71,10 +76,14 @@ __all__ = [
     "processes",
     "read_lhe",
     "read_lhe_particles",
+    "read_madminer",
+    "read_nanoaod",
     "read_npz",
+    "read_parquet",
     "read_root",
     "write_lhe",
     "write_npz",
+    "write_parquet",
     "write_root",
 ]
 
@@ -86,8 +95,10 @@ if TYPE_CHECKING:
     from bit.estimators import BIT, BoostedInformationTree
     from bit.events import EventTable
     from bit.export.load import load
-    from bit.io.arrays import read_npz, write_npz
+    from bit.io.arrays import read_npz, read_parquet, write_npz, write_parquet
     from bit.io.lhe import read_lhe, read_lhe_particles, write_lhe
+    from bit.io.madminer import read_madminer
+    from bit.io.nanoaod import read_nanoaod
     from bit.io.root import read_root, write_root
     from bit.observables import TrueScore, observable
     from bit.parity import CPParity

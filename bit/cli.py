@@ -9,6 +9,7 @@ import errno
 import inspect
 import time
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,11 @@ import click
 
 import bit
 from bit.errors import BitError, BitWarning, InputError
+from bit.processes.registry import PROCESSES, find_process
 
 if TYPE_CHECKING:
     from bit.basis import FloatArray
+    from bit.processes.simulation import Simulation
     from bit.trees.forest import Forest
 
 _EXAMPLE = """\b
@@ -104,11 +107,16 @@ def main() -> None:
 
 
 # ---------------------------------------------------------------------- events
-@main.command(short_help="Simulate events with exact weights.")
-@click.argument("process", type=click.Choice(["h4l", "vbf", "zh"]))
-@click.option("-n", "--n-events", type=click.IntRange(min=1), required=True, help="Number of events.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same events.")
-@click.option("-o", "--output", type=click.Path(), required=True, help="File to write: .root or .npz.")
+_PROCESSES = "\b\nPROCESS is one of\n" + "\n".join(
+    f"  {name:<{max(map(len, PROCESSES))}}  {process.description}" for name, process in PROCESSES.items()
+)
+
+
+@main.command(short_help="Simulate events with exact weights.", epilog=_PROCESSES)
+@click.argument("process")
+@click.option("-n", "--n-events", type=int, required=True, help="Number of events.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same events.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="File to write; its suffix is the format.")
 @click.option("--cuts", metavar="TEXT", help="Features, such as 'pt>200, abs(y)<2.5'; vbf: P or T, h4l: higgs, too.")
 @click.option("--mu-f", metavar="GEV", help="Factorisation scale.  [default: zh sqrt_s, vbf mW, h4l mH/2]")
 @click.option("--e", type=float, default=0.3028, show_default=True, help="Electromagnetic coupling.")
@@ -139,10 +147,9 @@ def simulate(
     """Simulate events with exact weights, at 13 TeV and leading order.
 
     \b
-    PROCESS is one of
-      h4l   h -> 2e2mu, 4e, 4mu, with the coefficients cHW, cHB, cHWB and their CP-odd partners
-      vbf   q q' -> q q' H by W W fusion, with the coefficients cHW and cHWtil
-      zh    pp -> Z H with Z -> l l, with the coefficients cHW, cHWtil and cHq3
+    Formats:
+      .root .npz .parquet   features and the weight polynomial of each event
+      .lhe .lhe.gz          particles (before smearing), and weights at base points that determine the polynomial
 
     \b
     Examples:
@@ -150,16 +157,12 @@ def simulate(
       bit simulate zh -n 500000 --cuts "pt>200" -o boosted.npz
       bit simulate vbf -n 200000 --cuts P -o vbf.root
       bit simulate h4l -n 100000 --frame lab --acceptance --cuts higgs -o h4l.root
+      bit simulate h4l -n 10000 -o h4l.lhe.gz
     """  # noqa: D301
-    from bit.io.arrays import write_npz
-    from bit.io.root import write_root
-    from bit.processes import h4l, vbf, zh
-
-    write = {".root": write_root, ".npz": write_npz}.get(Path(output).suffix)
-    if write is None:
-        raise InputError(f"{output!r} ends neither in .root nor in .npz: name the file so that its format is known.")
+    found = find_process(process)
+    write = _event_writer(output)
     _check_writable(output)
-    make: Any = {"h4l": h4l.simulate, "vbf": vbf.simulate, "zh": zh.simulate}[process]
+    make = found.load().simulate
     options = {name: value for name, value in others.items() if value is not None}
     if mu_f is not None:
         options["mu_f"] = "sqrt_s" if mu_f == "sqrt_s" else _number(mu_f, "--mu-f")
@@ -167,9 +170,9 @@ def simulate(
         options["theta0"] = _point(theta0)
     for name in options:
         if name not in inspect.signature(make).parameters:
-            raise InputError(f"{process} has no option --{name}: leave it out.")
+            raise InputError(f"{process} has no option --{name.replace('_', '-')}: leave it out.")
     result = make(n_events, seed=seed, **options)
-    write(output, result.table, configuration=result.configuration)
+    write(result)
     click.echo(f"cross-section          {result.sigma_fb:.5g} +- {result.sigma_error_fb:.2g} fb")
     click.echo(f"events                 {result.table.n_events}")
     click.echo(f"effective number       {result.table.n_eff:.0f}")
@@ -353,6 +356,25 @@ def _features_of(forest: Forest, path: str) -> FloatArray:
 
     config = from_dict({"data": {"path": path, "features": list(forest.feature_names)}}, (), source="--data")
     return analysis.read_events(config).features.astype("float64")
+
+
+def _event_writer(path: str) -> Callable[[Simulation], None]:
+    """Return what writes simulated events in the format that a suffix names."""
+    from bit.io.arrays import require_pyarrow, write_npz, write_parquet
+    from bit.io.lhe import write_lhe
+    from bit.io.root import write_root
+
+    tables: dict[str, Any] = {".root": write_root, ".npz": write_npz, ".parquet": write_parquet}
+    if path.endswith(".parquet"):
+        require_pyarrow(f"writing {path}")
+    for suffix, write in tables.items():
+        if path.endswith(suffix):
+            return lambda result: write(path, result.table, configuration=result.configuration)
+    if path.endswith((".lhe", ".lhe.gz")):
+        return lambda result: write_lhe(path, result.lhe_events())
+    raise InputError(
+        f"{path!r} ends in none of {', '.join(tables)}, .lhe, .lhe.gz: name the file so that its format is known."
+    )
 
 
 def _check_writable(path: str | Path) -> None:

@@ -3,7 +3,7 @@
 Sections and keys (all but ``data.path`` have defaults)::
 
     [data]
-    path = "events.root"          # .root, .npz, .lhe or .lhe.gz; a list of ROOT files is read as one sample
+    path = "events.root"          # .root, .npz, .parquet, .lhe, .lhe.gz; a list of ROOT files is read as one sample
     tree = "events"               # ROOT only; default: the only tree of the file
     features = ["pt", "phi"]      # default: all
     params = ["cHW", "cHWtil"]    # default: all
@@ -214,7 +214,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        kind = "an event file" if Path(path).suffix in (".root", ".npz", ".lhe", ".gz") else "not TOML"
+        kind = "an event file" if Path(path).suffix in (".root", ".npz", ".parquet", ".lhe", ".gz") else "not TOML"
         raise FileFormatError(
             f"{file} is {kind} ({error}); give a configuration, a text file that begins with "
             '[data] and path = "events.root".'

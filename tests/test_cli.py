@@ -13,10 +13,16 @@ from click.testing import CliRunner
 from reference.export_cases import FORMATS
 
 import bit
-from bit import CPParity, EventTable, PolynomialBasis, analysis, read_npz, read_root, write_npz, write_root
+from bit import CPParity, EventTable, PolynomialBasis, analysis, read_lhe, read_npz, read_root, write_npz, write_root
 from bit.cli import main
+from bit.io.arrays import read_parquet, write_parquet
+from bit.processes import h4l
+from bit.processes.registry import PROCESSES
 
 PARITY = CPParity(flip=["phi"], odd_params=["cHWtil"])
+
+READERS = {"root": read_root, "npz": read_npz, "parquet": read_parquet}
+WRITERS = {"npz": write_npz, "parquet": write_parquet}
 
 CP = """
 [cp]
@@ -108,8 +114,7 @@ def test_wrong_usage_exits_with_2(folder):
     assert "Missing argument" in fails(2, "train")
     assert "No such option" in fails(2, "run", "config.toml", "--sett", "a.b=1")
     assert "Missing option" in fails(2, "simulate", "zh", "-n", "10")
-    assert "is not in the range" in fails(2, "simulate", "zh", "-n", "0", "-o", "a.npz")
-    assert "is not one of 'h4l', 'vbf', 'zh'" in fails(2, "simulate", "zz", "-n", "10", "-o", "a.npz")
+    assert "is not a valid integer" in fails(2, "simulate", "zh", "-n", "1.5", "-o", "a.npz")
 
 
 # ---------------------------------------------------------------------- commands
@@ -146,9 +151,10 @@ def test_run_writes_everything_and_says_what_it_found(folder):
     assert bit.load("model.json").latex == ("pt", "phi")
 
 
-def test_npz_and_choices_of_features_and_coefficients(folder):
-    write_npz(folder / "events.npz", small_table())
-    change = ["--set", "data.path=events.npz", "--set", 'data.params=["cHW"]', "--set", 'data.features=["pt"]']
+@pytest.mark.parametrize("suffix", ["npz", "parquet"])
+def test_choices_of_features_and_coefficients(folder, suffix):
+    WRITERS[suffix](folder / f"events.{suffix}", small_table())
+    change = ["--set", f"data.path=events.{suffix}", "--set", 'data.params=["cHW"]', "--set", 'data.features=["pt"]']
     (folder / "config.toml").write_text(CONFIG.replace(CP, ""))
     assert call("train", "config.toml", *change).exit_code == 0
     forest = bit.load("out/forest.json")
@@ -174,13 +180,13 @@ def test_limits_warns_if_the_events_were_divided_otherwise(folder):
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("suffix", ["root", "npz"])
+@pytest.mark.parametrize("suffix", READERS)
 def test_simulate_writes_events_with_their_configuration(folder, suffix):
     pytest.importorskip("vegas", reason="the extra 'simulate' is not installed")
     path = f"zh.{suffix}"
     result = call("simulate", "zh", "-n", "200", "--seed", "3", "-o", path, "--cuts", "pt>100", "--theta0", "cHW=0.1")
     assert result.exit_code == 0, result.output
-    table = (read_root if suffix == "root" else read_npz)(path)
+    table = READERS[suffix](path)
     assert table.n_events == 200
     assert table.column("pt").min() > 100
     assert table.basis.reference == (0.1, 0.0, 0.0)
@@ -210,6 +216,35 @@ def test_simulate_four_leptons(folder):
     assert table.basis.param_names == ("cHW", "cHB", "cHWB", "cHWtil", "cHBtil", "cHWBtil")
     assert table.aux["leptons"].shape == (50, 16)
     assert table.column("m34").min() > 12.0
+
+
+@pytest.mark.parametrize("name", ["h4l.lhe", "h4l.lhe.gz"])
+def test_simulate_writes_particles(folder, name):
+    pytest.importorskip("vegas", reason="the extra 'simulate' is not installed")
+    options = ("-n", "60", "--seed", "4", "--theta0", "cHW=0.2,cHBtil=-0.1")
+    result = call("simulate", "h4l", *options, "-o", name)
+    assert result.exit_code == 0, result.output
+    assert (folder / name).read_bytes().startswith(b"\x1f\x8b" if name.endswith(".gz") else b"<LesHouchesEvents")
+    table = read_lhe(name, params=h4l.PARAM_NAMES, reference={"cHW": 0.2, "cHBtil": -0.1})
+    assert re.search(rf"cross-section +{table.sigma_fb:.5g} \+- \S+ fb", result.output)
+    # The same seed gives the same events: their weights, once through base points in a file, once directly.
+    assert call("simulate", "h4l", *options, "-o", "h4l.npz").exit_code == 0
+    direct = read_npz("h4l.npz")
+    assert table.basis == direct.basis
+    np.testing.assert_allclose(table.weights, direct.weights, rtol=0, atol=1e-9 * direct.weights.max())
+
+
+def test_a_missing_package_is_missed_before_the_simulation(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    said = fails(1, "simulate", "zh", "-n", "1000000000", "-o", "zh.parquet")
+    assert "writing zh.parquet needs the package 'pyarrow', which is not installed; install it with: pip" in said
+
+
+def test_processes_are_listed_and_can_be_loaded():
+    text = call("simulate", "--help").output
+    for name, process in PROCESSES.items():
+        assert re.search(rf"^ +{name} +{re.escape(process.description)}$", text, flags=re.M)
+        assert callable(process.load().simulate)
 
 
 def test_warmup_compiles_every_kernel_for_every_use():
@@ -340,7 +375,12 @@ def test_other_mistakes_are_one_sentence(folder):
         ("no such file: out/forest.json", ["limits", "config.toml"]),
         ("config.toml is not JSON", ["limits", "config.toml", "--model", "config.toml"]),
         ("write section.key=value", ["run", "config.toml", "--set", "lumi=3"]),
-        ("ends neither in .root nor in .npz", ["simulate", "zh", "-n", "5", "-o", "zh.csv"]),
+        ("ends in none of .root, .npz, .parquet, .lhe, .lhe.gz", ["simulate", "zh", "-n", "5", "-o", "zh.csv"]),
+        ("no process 'vbff': did you mean 'vbf'?", ["simulate", "vbff", "-n", "5", "-o", "a.npz"]),
+        ("no process 'ttbar': known names: 'h4l', ", ["simulate", "ttbar", "-n", "5", "-o", "a.npz"]),
+        ("n_events=0: a whole number of at least 1", ["simulate", "h4l", "-n", "0", "-o", "a.npz"]),
+        ("seed=-1: a whole number of at least 0", ["simulate", "zh", "-n", "5", "--seed", "-1", "-o", "a.npz"]),
+        ("the folder missing does not exist", ["simulate", "h4l", "-n", "5", "-o", "missing/h4l.lhe.gz"]),
         ("the folder missing does not exist", ["simulate", "zh", "-n", "5", "-o", "missing/zh.npz"]),
         ("did you mean 'pt'?", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--cuts", "ptt>5"]),
         ("write name=value", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--theta0", "0.1"]),

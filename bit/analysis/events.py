@@ -13,7 +13,7 @@ from bit.config import BEST, LEARNED, TRUE, Config
 from bit.errors import InputError, near_match
 from bit.events import EventTable
 from bit.files import existing_file
-from bit.io.arrays import read_npz
+from bit.io.arrays import read_npz, read_parquet
 from bit.io.lhe import read_lhe
 from bit.io.root import read_root
 
@@ -61,13 +61,15 @@ def read_events(config: Config) -> EventTable:
         raise InputError(f"data.path names {len(files)} files: only ROOT files can be read together.")
     if data.tree is not None:
         raise InputError(f"data.tree={data.tree!r} is for ROOT files; {files[0]} is none, leave it out.")
-    if suffix == ".npz":
+    if suffix in (".npz", ".parquet"):
         if how:
             raise InputError(f"{files[0]} states its unit itself: leave data.unit and data.norm out.")
+        if suffix == ".parquet":
+            return read_parquet(files[0], features=data.features, params=data.params)
         return _with_params(_with_features(read_npz(files[0]), data.features), data.params)
     if suffix.endswith((".lhe", ".lhe.gz")):
         return _with_features(read_lhe(files[0], params=data.params, **how), data.features)
-    raise InputError(f"{files[0]} has the suffix {suffix!r}: .root, .npz, .lhe and .lhe.gz are read.")
+    raise InputError(f"{files[0]} has the suffix {suffix!r}: .root, .npz, .parquet, .lhe and .lhe.gz are read.")
 
 
 def _with_features(table: EventTable, features: Sequence[str] | None) -> EventTable:

@@ -1,1 +1,1 @@
-"""Reading and writing of events: ROOT (TTree and RNTuple), LHE, npz."""
+"""Reading and writing of events: ROOT (TTree and RNTuple), NanoAOD, LHE, npz, Parquet, MadMiner."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -15,12 +16,23 @@ import numpy as np
 import numpy.typing as npt
 import uproot
 
-from bit.basis import FloatArray, ThetaLike
+from bit.basis import ThetaLike
 from bit.errors import BitError, FileFormatError, InputError, near_match
 from bit.events import EventTable
 from bit.files import existing_file, replacing
-from bit.io._metadata import describe, from_json, to_fb, to_json, warn_of_residual
-from bit.io._root_plan import Plan, Request, branch_name, foreign_plan, own_plan, weight_branch
+from bit.io._builder import Column, TableBuilder
+from bit.io._metadata import describe, from_json, to_fb, to_json
+from bit.io._plan import (
+    Plan,
+    Request,
+    branch_and_element,
+    branch_name,
+    foreign_plan,
+    own_plan,
+    require_one_number,
+    stored_branches,
+    weight_branch,
+)
 from bit.progress import progress_bar
 
 _METADATA: Final = "bit_metadata"
@@ -176,8 +188,9 @@ def read_root(
         cross-sections of the files add up (parts of one sample, or processes); two files that each carry the whole
         cross-section of one process are read singly and joined by `EventTable.pool`.
     features : sequence of str, optional
-        Branches or globs (``"jet_*"``). Default: the features of our own files; else all branches with one number
-        per event that are neither weights nor `aux`. A glob skips branches of other types.
+        Branches, globs (``"jet_*"``), or elements of jagged branches (``"jet_pt[0]"``, NaN in events that have fewer).
+        Default: the features of our own files; else all branches with one number per event that are neither weights
+        nor `aux`. A glob skips branches of other types.
     tree : str, optional
         Name of the tree; default the only one of the file. Of several cycles the highest is read.
     params : sequence of str, optional
@@ -241,28 +254,90 @@ def read_root(
                     "point; leave these arguments out (EventTable.rebase moves the reference point)."
                 )
             tree = metadata["tree"]
-            plan = own_plan(metadata, request, files[0])
+            plan = own_plan(metadata, metadata["branches"], request, files[0])
         else:
             metadata = None
             tree = _tree_name(first, tree, files[0])
             plan = foreign_plan(first[tree], request, files[0])
     sources = [_scan(file, tree, plan, metadata) for file in files]
     total = sum(source.n_events for source in sources)
-    if total == 0:
-        raise FileFormatError(f"the tree {tree!r} of {', '.join(map(str, files))} holds no events.")
-    content = _read(sources, plan, min(total, max_events or total), step_size, show_progress)
-    if plan.points is not None:
-        warn_of_residual(content.residual, plan.basis.order, str(files[0]))
-    weights_fb = content.weights
-    weights_fb *= to_fb(unit, norm, total)
-    return EventTable(
-        content.features,
-        weights_fb,
-        plan.basis,
-        feature_names=tuple(plan.feature_names),
-        units=None if plan.units is None else tuple(plan.units),
-        aux={name: content.aux[branch] for name, branch in plan.aux.items()},
-    )
+    builder = _read(sources, plan, max_events, step_size, show_progress)
+    return builder.table(to_fb(unit, norm, total), str(files[0]))
+
+
+def fill_table(
+    paths: _Paths,
+    tree: str,
+    plan: Plan,
+    *,
+    prepare: Callable[[Column], Column],
+    max_events: int | None = None,
+    step_size: int | str = "100 MB",
+    show_progress: bool = True,
+) -> TableBuilder:
+    """Read the branches of a plan, changed on the way: what readers of particular ROOT files are made of.
+
+    Parameters
+    ----------
+    paths : str, path-like, or sequence of them
+        Files with the same branches, read one after the other.
+    tree : str
+        Name of the tree.
+    plan : Plan
+        Branches and what they mean.
+    prepare : callable
+        Takes the columns of a chunk and gives those that go into the table.
+    max_events : int, optional
+        Read at most so many.
+    step_size : int or str, default="100 MB"
+        Events, or memory, per chunk.
+    show_progress : bool, default=True
+        Show a progress bar on a terminal.
+
+    Returns
+    -------
+    TableBuilder
+        Filled.
+
+    Raises
+    ------
+    InputError, FileFormatError
+        As `read_root`.
+    """
+    sources = [_scan(existing_file(path), tree, plan, None) for path in _as_paths(paths)]
+    return _read(sources, plan, max_events, step_size, show_progress, prepare)
+
+
+def sum_branch(paths: _Paths, tree: str, branch: str) -> float:
+    """Add up a branch over all files.
+
+    Parameters
+    ----------
+    paths : str, path-like, or sequence of them
+        Files with this tree.
+    tree, branch : str
+        Names; the branch holds one number per entry.
+
+    Returns
+    -------
+    float
+        The sum.
+
+    Raises
+    ------
+    InputError
+        For a missing file, tree or branch.
+    FileFormatError
+        If a file is not a ROOT file or is damaged.
+    """
+    total = 0.0
+    for path in map(existing_file, _as_paths(paths)):
+        with _opened(path) as file:
+            entries = file[_tree_name(file, tree, path)]
+            if branch not in set(entries.keys()):
+                raise InputError(f"no branch {branch!r} in {tree} of {path}: {near_match(branch, entries.keys())}")
+            total += float(ak.sum(entries[branch].array()))
+    return total
 
 
 @dataclass(frozen=True)
@@ -273,16 +348,6 @@ class _Source:
     tree: str
     n_events: int
     empty: dict[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class _Content:
-    """Arrays for all events to be read; `residual` is that of base-point fits."""
-
-    features: npt.NDArray[np.floating]
-    weights: FloatArray
-    residual: FloatArray
-    aux: dict[str, npt.NDArray[Any]]
 
 
 def _as_paths(paths: _Paths) -> list[str | os.PathLike[str]]:
@@ -336,54 +401,54 @@ def _scan(path: Path, tree: str, plan: Plan, metadata: dict[str, Any] | None) ->
                     raise InputError(f"{path} differs from the first file in its {key}: read the files one by one.")
         branches = file[name]
         types = dict(branches.typenames())
-        for branch in plan.branches:
+        for branch in stored_branches(plan.columns):
             if branch not in types:
                 raise InputError(f"no branch {branch!r} in {path}: {near_match(branch, types)}")
+        for column in plan.features:
+            require_one_number(types[branch_and_element(column)[0]], column, path)
         for branch in plan.aux.values():
             if "[]" in types[branch] or "vector" in types[branch]:
                 raise FileFormatError(
                     f"{path}: the branch {branch!r} has type {types[branch]!r}; aux needs equally long rows."
                 )
-        fixed = [*plan.features, *plan.aux.values()]
-        empty = {branch: ak.to_numpy(branches[branch].array(entry_stop=0)) for branch in dict.fromkeys(fixed)}
+        fixed = dict.fromkeys([*plan.features, *plan.aux.values()])
+        none = {branch: branches[branch].array(entry_stop=0) for branch in stored_branches(fixed)}
+        empty = {column: _numpy(none, column) for column in fixed}
         return _Source(path, name, int(branches.num_entries), empty)
 
 
-def _read(sources: list[_Source], plan: Plan, n_events: int, step_size: int | str, show_progress: bool) -> _Content:
-    """Fill preallocated arrays chunk by chunk."""
-    used = [source.empty[branch].dtype for source in sources for branch in plan.features]
-    dtype = np.float32 if np.result_type(*used) == np.float32 else np.float64
-    out = _Content(
-        features=np.empty((n_events, len(plan.features)), dtype=dtype),
-        weights=np.empty((n_events, plan.basis.n_terms)),
-        residual=np.zeros(n_events),
-        aux={
-            branch: np.empty(
-                (n_events, *sources[0].empty[branch].shape[1:]),
-                dtype=np.result_type(*(source.empty[branch].dtype for source in sources)),
-            )
-            for branch in plan.aux.values()
-        },
-    )
-    start = 0
+def _read(
+    sources: list[_Source],
+    plan: Plan,
+    max_events: int | None,
+    step_size: int | str,
+    show_progress: bool,
+    prepare: Callable[[Column], Column] = lambda column: column,
+) -> TableBuilder:
+    total = sum(source.n_events for source in sources)
+    if total == 0:
+        where = ", ".join(str(source.path) for source in sources)
+        raise FileFormatError(f"the tree {sources[0].tree!r} of {where} holds no events.")
+    n_events = min(total, max_events or total)
+    builder = TableBuilder(plan, n_events, [source.empty for source in sources])
     with progress_bar(n_events, f"reading {sources[0].path.name}", "events", show=show_progress) as bar:
         for source in sources:
-            for chunk in _chunks(source, plan.branches, n_events - start, step_size):
-                rows = slice(start, start + len(chunk))
-                for k, branch in enumerate(plan.features):
-                    out.features[rows, k] = ak.to_numpy(chunk[branch])
-                for branch in plan.aux.values():
-                    out.aux[branch][rows] = ak.to_numpy(chunk[branch])
-                raw = _weight_columns(chunk, plan, source.path)
-                if plan.points is None:
-                    out.weights[rows] = raw
-                else:
-                    _require_finite(raw, start, source.path)
-                    fit = plan.basis.from_base_points(plan.points, raw)
-                    out.weights[rows], out.residual[rows] = fit.weights, fit.residual
-                start = rows.stop
+            for chunk in _chunks(source, stored_branches(plan.columns), n_events - builder.n_filled, step_size):
+                builder.add(len(chunk), prepare(partial(_numpy, chunk)), source.path)
                 bar.update(len(chunk))
-    return out
+    return builder
+
+
+def _numpy(chunk: Any, column: str) -> npt.NDArray[Any]:
+    """Return a branch, or one element of it in each event, NaN where an event has fewer."""
+    branch, element = branch_and_element(column)
+    values = chunk[branch]
+    if element is not None:
+        values = ak.fill_none(ak.pad_none(values, element + 1, clip=True)[:, element], np.nan)
+        single = ak.type(chunk[branch]).content.content == ak.types.NumpyType("float32")
+        return np.asarray(ak.to_numpy(values), dtype=np.float32 if single else np.float64)
+    array: npt.NDArray[Any] = ak.to_numpy(values)
+    return array
 
 
 def _chunks(source: _Source, branches: list[str], n_events: int, step_size: int | str) -> Iterator[Any]:
@@ -392,34 +457,3 @@ def _chunks(source: _Source, branches: list[str], n_events: int, step_size: int 
             yield from file[source.tree].iterate(
                 branches, step_size=step_size, entry_stop=min(n_events, source.n_events), library="ak"
             )
-
-
-def _weight_columns(chunk: Any, plan: Plan, path: Path) -> FloatArray:
-    """Return stored weights of a chunk as (n, n_columns), one column for each term or base point."""
-    expected = plan.basis.n_terms if plan.points is None else len(plan.points)
-    arrays = []
-    for branch in plan.weights:
-        try:
-            values = np.asarray(ak.to_numpy(chunk[branch]), dtype=np.float64)
-        except ValueError:
-            raise FileFormatError(
-                f"{path}: the branch {branch!r} holds different numbers of weights per event; each needs {expected}."
-            ) from None
-        arrays.append(values[:, np.newaxis] if values.ndim == 1 else values)
-    shapes = [values.shape[1:] for values in arrays]
-    if any(len(shape) != 1 for shape in shapes) or sum(shape[0] for shape in shapes) != expected:
-        what = "terms" if plan.points is None else "base points"
-        raise FileFormatError(
-            f"{path}: the branches {plan.weights} hold arrays of shape {shapes} per event for {expected} {what}."
-        )
-    return np.concatenate(arrays, axis=1)
-
-
-def _require_finite(weights: FloatArray, start: int, path: Path) -> None:
-    bad = ~np.isfinite(weights).all(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"{path}: event {start + row} has base-point weights {weights[row].tolist()}, NaN or infinite; "
-            "remove or repair such events."
-        )

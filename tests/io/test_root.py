@@ -401,3 +401,33 @@ def test_bad_options(tmp_path, options, message):
     path = write_tree(tmp_path / "x.root", {"w": np.ones(3), "w__a": np.ones(3), "x": np.ones(3)})
     with pytest.raises(InputError, match=message):
         read_root(path, **options)
+
+
+# ---------------------------------------------------------------------- elements of jagged branches
+def write_jagged(path):
+    columns = {
+        "jet_pt": ak.values_astype(ak.Array([[1.5], [], [2.0, 3.0]]), "float32"),
+        "jet_id": ak.Array([[1], [], [2, 3]]),
+        "met": np.array([7.0, 8.0, 9.0], dtype=np.float32),
+        "w": np.ones(3),
+        "w__cHW": np.arange(3.0),
+    }
+    types = {"jet_pt": "var * float32", "jet_id": "var * int64", "met": np.float32, "w": F8, "w__cHW": F8}
+    return write_tree(path, columns, types)
+
+
+def test_elements_of_jagged_branches(tmp_path):
+    path = write_jagged(tmp_path / "x.root")
+    table = read_root(path, features=["jet_pt[1]", "met", "jet_pt[0]"], order=1, step_size=2)
+    assert table.feature_names == ("jet_pt[1]", "met", "jet_pt[0]")
+    assert table.features.dtype == np.float32
+    np.testing.assert_array_equal(table.features, [[np.nan, 7, 1.5], [np.nan, 8, np.nan], [3, 9, 2]])
+    numbers = read_root(path, features=["jet_id[0]"], order=1)
+    np.testing.assert_array_equal(numbers.features, [[1], [np.nan], [2]])
+    for features, message in (
+        (["jet_pt"], "needs one number per event, such as jet_pt.0."),
+        (["met[0]"], "write 'met', not 'met.0.'"),
+        (["jet_p[0]"], "did you mean 'jet_pt'"),
+    ):
+        with pytest.raises((InputError, FileFormatError), match=message):
+            read_root(path, features=features, order=1)

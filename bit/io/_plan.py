@@ -1,4 +1,4 @@
-"""Which branches of a ROOT file are features, weights and aux, and what the weights mean."""
+"""Which columns of a file are features, weights and aux, and what the weights mean."""
 
 from __future__ import annotations
 
@@ -20,11 +20,25 @@ _NUMBER: Final = re.compile(
     r"(std::)?(u?int(8|16|32|64)_t|bool|float|double|(unsigned )?(char|short|int|long)|Float16_t|Double32_t)"
 )
 
+_ELEMENT: Final = re.compile(r"(.+)\[(\d+)\]")
+_JAGGED: Final = re.compile(r"(?:std::vector<(?P<vector>.+)>|(?P<array>.+)\[\])")
+
 
 def branch_name(name: str) -> str:
     """Return a name that ROOT allows for a branch."""
     safe = re.sub(r"\W", "_", name, flags=re.ASCII)
     return safe if safe and not safe[0].isdigit() else f"_{safe}"
+
+
+def branch_and_element(column: str) -> tuple[str, int | None]:
+    """Return ("jet_pt", 0) for ``jet_pt[0]``, the first element of a jagged branch, and (name, None) for others."""
+    found = _ELEMENT.fullmatch(column)
+    return (found[1], int(found[2])) if found else (column, None)
+
+
+def stored_branches(columns: Iterable[str]) -> list[str]:
+    """Return the branches that hold some columns, each once."""
+    return list(dict.fromkeys(branch for branch, _ in map(branch_and_element, columns)))
 
 
 def weight_branch(term: Term) -> str:
@@ -58,8 +72,8 @@ class Plan:
     points: FloatArray | None
 
     @property
-    def branches(self) -> list[str]:
-        """All branches to read, each once."""
+    def columns(self) -> list[str]:
+        """All columns to read, each once."""
         return list(dict.fromkeys([*self.features, *self.weights, *self.aux.values()]))
 
 
@@ -67,24 +81,23 @@ def _select(patterns: Iterable[str], available: Sequence[str], numeric: Sequence
     """Resolve names and globs; only globs skip what is not numeric."""
     chosen: list[str] = []
     for pattern in patterns:
-        if pattern in available:
+        if branch_and_element(pattern)[0] in available:
             chosen.append(pattern)
             continue
         hits = [name for name in numeric if fnmatchcase(name, pattern)]
         if not hits:
-            raise InputError(f"no branch for {what} {pattern!r}: {near_match(pattern, available)}")
+            raise InputError(f"no {what} {pattern!r}: {near_match(pattern, available)}")
         chosen.extend(hits)
     return list(dict.fromkeys(chosen))
 
 
-def own_plan(metadata: dict[str, Any], request: Request, path: Path) -> Plan:
-    """Plan for a file of write_root, from its metadata."""
+def own_plan(metadata: Mapping[str, Any], columns: Mapping[str, Sequence[str]], request: Request, path: Path) -> Plan:
+    """Plan for a file that bit wrote, from its metadata and its columns of each kind."""
     basis = stored_basis(metadata)
     if request.points is not None:
         raise InputError(f"points= without weights=: {path} holds derivatives; leave points out.")
-    branches = metadata.get("branches", {})
     branch_of = {
-        kind: dict(zip(names, branches[kind], strict=True))
+        kind: dict(zip(names, columns[kind], strict=True))
         for kind, names in (
             ("features", [feature["name"] for feature in metadata["features"]]),
             ("aux", metadata["aux"]),
@@ -93,8 +106,8 @@ def own_plan(metadata: dict[str, Any], request: Request, path: Path) -> Plan:
     }
     unit_of = {feature["name"]: feature["unit"] for feature in metadata["features"]}
     names, extra = list(branch_of["features"]), list(branch_of["aux"])
-    names = names if request.features is None else _select(request.features, names, names, "the feature")
-    extra = extra if request.aux is None else _select(request.aux, extra, extra, "the aux array")
+    names = names if request.features is None else _select(request.features, names, names, "feature")
+    extra = extra if request.aux is None else _select(request.aux, extra, extra, "aux array")
     if request.params is not None:
         for name in request.params:
             if name not in basis.param_names:
@@ -107,13 +120,13 @@ def own_plan(metadata: dict[str, Any], request: Request, path: Path) -> Plan:
             if tuple(sorted(term, key=basis.param_names.index)) in basis.terms
         ]
         basis = PolynomialBasis(request.params, reference=[at[name] for name in request.params], terms=kept)
-    columns = [branch_of["weights"][tuple(sorted(term, key=metadata["param_names"].index))] for term in basis.terms]
+    stored = [tuple(sorted(term, key=metadata["param_names"].index)) for term in basis.terms]
     return Plan(
         features=[branch_of["features"][name] for name in names],
         feature_names=names,
         units=[unit_of[name] for name in names],
         aux={name: branch_of["aux"][name] for name in extra},
-        weights=columns,
+        weights=[branch_of["weights"][term] for term in stored],
         basis=basis,
         points=None,
     )
@@ -132,24 +145,32 @@ def foreign_plan(tree: Any, request: Request, path: Path) -> Plan:
     else:
         listed = isinstance(request.weights, str)
         patterns = [request.weights] if isinstance(request.weights, str) else list(request.weights)
-        columns = _select(patterns, available, available if listed else numeric, "the weights")
+        columns = _select(patterns, available, available if listed else numeric, "branch for the weights")
         if listed and len(columns) > 1:
             raise InputError(
                 f"weights={request.weights!r} fits {columns}: name one branch, or give a list in the order of points."
             )
         points, basis = _base_points(request)
-    extra = _select(request.aux or (), available, available, "the aux array")
+    extra = _select(request.aux or (), available, available, "branch for the aux array")
     taken = {*columns, *extra, *(f"n{column}" for column in columns)}
     free = [name for name in numeric if name not in taken]
-    names = free if request.features is None else _select(request.features, available, free, "the feature")
-    for name in names:
-        if name not in numeric:
-            raise FileFormatError(
-                f"{path}: the branch {name!r} has type {types[name]!r}; a feature needs one number per event."
-            )
+    names = free if request.features is None else _select(request.features, available, free, "branch for the feature")
     if not names:
         raise FileFormatError(f"{path}: no branch is left for the features; name them with features=.")
     return Plan(names, names, None, {name: name for name in extra}, columns, basis, points)
+
+
+def require_one_number(kind: str, column: str, path: Path) -> None:
+    """Refuse a feature whose branch, of type `kind`, does not hold one number per event."""
+    branch, element = branch_and_element(column)
+    jagged = _JAGGED.fullmatch(kind)
+    if _NUMBER.fullmatch(kind if element is None or jagged is None else jagged["vector"] or jagged["array"]) is None:
+        hint = f", such as {branch}[0]" if jagged else ""
+        raise FileFormatError(
+            f"{path}: the branch {branch!r} has type {kind!r}; a feature needs one number per event{hint}."
+        )
+    if element is not None and jagged is None:
+        raise InputError(f"{path}: the branch {branch!r} has one number per event; write {branch!r}, not {column!r}.")
 
 
 def _derivative_branches(available: Sequence[str], request: Request, path: Path) -> tuple[list[str], PolynomialBasis]:
