@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bit.processes import PROCESSES
+from bit.processes.registry import PROCESSES
 from bit.processes.simulation import Simulation
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parse_arguments()
     print(f"| {arguments.events} events | time [s] | n_eff/n | σ [fb] |\n|---|---|---|---|")
     for label, (process, options) in CASES.items():
-        print(f"| {label} | {row(PROCESSES[process].simulate, arguments.events, options)} |", flush=True)
+        print(f"| {label} | {row(PROCESSES[process].load().simulate, arguments.events, options)} |", flush=True)
 
 
 if __name__ == "__main__":
