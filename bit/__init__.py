@@ -82,7 +82,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from bit import export, inference, inspection, metrics, plotting, processes
+    from bit import export as export
+    from bit import inference as inference
+    from bit import inspection as inspection
+    from bit import metrics as metrics
+    from bit import plotting as plotting
+    from bit import processes as processes
     from bit.basis import PolynomialBasis
     from bit.ensembles import BoostedInformationTreeEnsemble
     from bit.errors import BitError, BitWarning
@@ -107,4 +112,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, *_MODULES, "__version__"]
