@@ -1,35 +1,16 @@
 """pp -> W+- Z -> l nu l l at leading order, with exact weights in cW and cHq3.
 
 Operators: O_W = eps_IJK W^I_m^n W^J_n^r W^K_r^m and O_Hq3 = (H^dagger i D^I_m H)(Q sigma^I gamma^m Q), universal in the
-quark generations, of which the shifts of the couplings of W and Z to quarks are kept; amplitudes are linear in the
-coefficients. Both bosons are on-shell (narrow) with exact spin correlations; quarks and leptons are massless. The mass
-of the W is mZ c_w and v = 2 mW/g, without which the gauge cancellations of longitudinal bosons would fail.
-
-In the frame of the bosons, with momentum p, energies E_W and E_Z, T the angle between W and quark, r = sqrt(s), and
-real polarisation vectors x (in the plane of scattering, away from the quark), y (quark x boson) and L for each boson,
-the amplitude is M = sum_ij i^n a_ij D^W_i D^Z_j with n the number of y's and real a_ij,
-
-    a = -(g g_Z/sqrt2) [g_1 A/(k - p_Z)^2 + g_2 B/(k - p_W)^2] +- (g^2 c_w/sqrt2) V/(s - mW^2)
-        +- (c_W g c_w/sqrt2) T/(s - mW^2),
-
-k the momentum of the quark, g_1 and g_2 its left-handed coupling to the Z over g_Z and that of its partner, upper sign
-for the W+. With K = p_W.p_Z, c = cos T and S = sin T (others are 0; those of B follow from A, see `_exchange`):
-
-    A_xx = -r S (r c + p)     A_xL = r mZ - (s c/mZ)(p + E_Z c)      V_xx = V_yy = 2 p r S              T_xx = T_yy = -6 p r s S
-    A_yy = -r S p             A_yL = (r/mZ) [r (p + E_Z c) - mZ^2 c] V_LL = 2 p r S (s - K)/(mW mZ)     T_Lx = 6 mW p s c
-    A_xy = -r S E_Z           A_Lx = (r/mW) [K + p r c - r S^2 E_W]  V_Lx = -2 p s c/mW, V_xL = 2 p s c/mZ  T_xL = -6 mZ p s c
-    A_yx = r S (r - E_Z)      A_Ly = (r/mW) (K c + p r)              V_Ly = -2 p s/mW, V_yL = -2 p s/mZ     T_Ly, T_yL = 6 mW p s, 6 mZ p s
-    A_LL = (r S/(mW mZ)) [p K - p r E_Z - r E_W (p + E_Z c)].
-
-The weights use helicities, (x +- y)/sqrt2 and L, in which the decays to leptons at (th, ph) have the amplitudes
-(cos th -+ eta)/sqrt2 exp(+-i ph) and -sin th, with eta = -1 for the l+ of the W+, +1 for the l- of the W- and for a
-left-handed l- of the Z, -1 for a right-handed one. CKM = 1; leptons of W and Z are of different flavours.
+quark generations, of which the shifts of the couplings of W and Z to quarks are kept. Both bosons are on-shell (narrow)
+with exact spin correlations; the amplitudes are those of `bit.processes.wz_amplitudes`. CKM = 1; the leptons of W and Z
+are of different flavours.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import permutations
 from typing import Literal, TypeAlias
 
@@ -40,9 +21,9 @@ from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError, near_match
 from bit.parity import CPParity
 from bit.particles import LHEEvents
-from bit.processes.currents import ComplexArray, current, dot, levi_civita
+from bit.processes.currents import current, dot
 from bit.processes.cuts import Cuts, parse_cuts
-from bit.processes.hvv import FB_GEV2, GEV2_PER_TEV2, Electroweak, propagator, weights_from_amplitudes
+from bit.processes.hvv import FB_GEV2, Electroweak, weights_from_amplitudes
 from bit.processes.pdf import PartonDensities, load
 from bit.processes.record import Particles
 from bit.processes.simulation import (
@@ -55,6 +36,7 @@ from bit.processes.simulation import (
     require_common,
     require_scale,
 )
+from bit.processes.wz_amplitudes import WZAmplitudes, contract, decay
 
 Charge: TypeAlias = Literal["both", "plus", "minus"]
 Neutrino: TypeAlias = Literal["ambiguous", "known"]
@@ -112,7 +94,7 @@ class WZ:
     mu_f : float or None
         Factorisation scale in GeV, None for sqrt(s) of the partons.
     electroweak : Electroweak
-        Couplings, mZ and the widths; its mW and v are not used (see `m_w` and `vev2_per_tev2`).
+        Couplings, mZ and the widths; mW is mZ c_w, and v = 2 mW/g.
     pdf : PartonDensities
         Densities; negative ones count as 0, so that every weight is positive.
     """
@@ -123,15 +105,10 @@ class WZ:
     electroweak: Electroweak = field(default_factory=Electroweak)
     pdf: PartonDensities = field(default_factory=load)
 
-    @property
-    def m_w(self) -> float:
-        """Mass of the W in GeV, mZ c_w."""
-        return self.electroweak.m_z * self.electroweak.cos
-
-    @property
-    def vev2_per_tev2(self) -> float:
-        """v^2/TeV^2 with v = 2 mW/g."""
-        return (2.0 * self.m_w / self.electroweak.g) ** 2 / GEV2_PER_TEV2
+    @cached_property
+    def amplitudes(self) -> WZAmplitudes:
+        """Amplitudes of the partons."""
+        return WZAmplitudes(self.electroweak)
 
     @property
     def branching_ratio(self) -> float:
@@ -140,191 +117,9 @@ class WZ:
         g^2 mW/(48 pi Gamma_W) for W -> l nu and mZ (g_L^2 + g_R^2)/(24 pi Gamma_Z) for Z -> l l.
         """
         electroweak = self.electroweak
-        of_w = electroweak.g**2 * self.m_w / (48.0 * math.pi * electroweak.gamma_w)
-        left, right = self._lepton_charges()
+        of_w = electroweak.g**2 * self.amplitudes.m_w / (48.0 * math.pi * electroweak.gamma_w)
+        left, right = self.amplitudes.lepton_charges
         return of_w * electroweak.m_z * (left**2 + right**2) / (24.0 * math.pi * electroweak.gamma_z)
-
-    def _lepton_charges(self) -> tuple[float, float]:
-        return self.electroweak.z_charge(-0.5, -1.0), self.electroweak.z_charge(0.0, -1.0)
-
-    def momentum(self, sqrt_s: FloatArray) -> FloatArray:
-        """Momentum of the bosons in their common rest frame.
-
-        Parameters
-        ----------
-        sqrt_s : ndarray of float64
-            Invariant mass of WZ in GeV, at least mW + mZ.
-
-        Returns
-        -------
-        ndarray of float64
-            In GeV.
-        """
-        s, m_w, m_z = sqrt_s**2, self.m_w, self.electroweak.m_z
-        squared = (s - (m_w + m_z) ** 2) * (s - (m_w - m_z) ** 2) / (4.0 * s)
-        momentum: FloatArray = np.sqrt(np.maximum(squared, 0.0))
-        return momentum
-
-    def quark_couplings(self, charge: FloatArray) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-        """Couplings of the Z to the incoming quark and to its partner, and what cHq3 v^2 adds to them.
-
-        Parameters
-        ----------
-        charge : ndarray of float64, shape (n,)
-            Charge of the W: +1 for u dbar, -1 for d ubar.
-
-        Returns
-        -------
-        couplings, shifts : tuple of two ndarrays of float64, shape (n,)
-            T3 - Q s^2, and T3, of the quark and of its partner.
-        """
-        sin2, isospin = self.electroweak.sin2, 0.5 * charge
-        quark = isospin - (1.0 / 6.0 + isospin) * sin2
-        partner = -isospin - (1.0 / 6.0 - isospin) * sin2
-        return (quark, partner), (isospin, -isospin)
-
-    def helicity_amplitudes(self, sqrt_s: FloatArray, cos_theta: FloatArray, charge: FloatArray) -> FloatArray:
-        """Amplitudes of stable bosons of given helicities, M_0 and its derivatives in cW and cHq3.
-
-        Parameters
-        ----------
-        sqrt_s : ndarray of float64, shape (n,)
-            Partonic centre-of-mass energy in GeV.
-        cos_theta : ndarray of float64, shape (n,)
-            Cosine of the angle between the W and the quark.
-        charge : ndarray of float64, shape (n,)
-            Charge of the W, +1 or -1.
-
-        Returns
-        -------
-        ndarray of float64, shape (3, 3, 3, n)
-            Standard Model, cW and cHq3 (TeV^2); helicity +1, 0, -1 of the W; the same of the Z. Without unit.
-        """
-        linear = self._linear_amplitudes(sqrt_s, cos_theta, charge)
-        return _to_helicities(_to_helicities(linear, axis=1), axis=2)
-
-    def _linear_amplitudes(self, sqrt_s: FloatArray, cos_theta: FloatArray, charge: FloatArray) -> FloatArray:
-        """The same for polarisations x, L and y of both bosons, a_ij in the description of the module."""
-        electroweak, m_w, m_z = self.electroweak, self.m_w, self.electroweak.m_z
-        s, p = sqrt_s**2, self.momentum(sqrt_s)
-        e_w, e_z = np.hypot(p, m_w), np.hypot(p, m_z)
-        c, product = cos_theta, 0.5 * (s - m_w**2 - m_z**2)
-        sin = np.sqrt(1.0 - c**2)
-        z_first = _exchange(sqrt_s, p, c, sin, product, (e_w, e_z), (m_w, m_z)) / (m_z**2 - sqrt_s * (e_z + p * c))
-        # The other order: W and Z change places, p -> -p, and the directions y and L turn around.
-        w_first = _exchange(sqrt_s, -p, c, sin, product, (e_z, e_w), (m_z, m_w)) / (m_w**2 - sqrt_s * (e_w - p * c))
-        w_first = w_first.swapaxes(0, 1)
-        w_first[0, 1:] *= -1.0
-        w_first[1:, 0] *= -1.0
-        three = np.zeros_like(z_first)
-        tensor = np.zeros_like(z_first)
-        along, across = 2.0 * p * s * c, 2.0 * p * s
-        three[_X, _X] = three[_Y, _Y] = 2.0 * p * sqrt_s * sin
-        three[_L, _L] = 2.0 * p * sqrt_s * sin * (s - product) / (m_w * m_z)
-        three[_L, _X], three[_X, _L] = -along / m_w, along / m_z
-        three[_L, _Y], three[_Y, _L] = -across / m_w, -across / m_z
-        tensor[_X, _X] = tensor[_Y, _Y] = -6.0 * p * sqrt_s * s * sin
-        tensor[_L, _X], tensor[_X, _L] = 3.0 * m_w * along, -3.0 * m_z * along
-        tensor[_L, _Y], tensor[_Y, _L] = 3.0 * m_w * across, 3.0 * m_z * across
-        sign_pole = charge * propagator(s, m_w)
-        boson = electroweak.g * electroweak.cos / math.sqrt(2.0) * sign_pole
-        quarks = -electroweak.g * electroweak.g_z / math.sqrt(2.0)
-        couplings, shifts = self.quark_couplings(charge)
-        result = np.empty((3, *z_first.shape))
-        result[0] = quarks * (couplings[0] * z_first + couplings[1] * w_first) + electroweak.g * boson * three
-        result[1] = boson / GEV2_PER_TEV2 * tensor
-        result[2] = self.vev2_per_tev2 * (result[0] + quarks * (shifts[0] * z_first + shifts[1] * w_first))
-        return result
-
-    def squared_amplitudes(
-        self,
-        sqrt_s: FloatArray,
-        cos_theta: FloatArray,
-        cos_theta_w: FloatArray,
-        cos_theta_z: FloatArray,
-        phi_w: FloatArray,
-        phi_z: FloatArray,
-        charge: FloatArray,
-    ) -> FloatArray:
-        """Weight polynomial of |M|^2 for a quark along +z and a neutrino that is known, summed over helicities.
-
-        Parameters
-        ----------
-        sqrt_s, cos_theta, charge : ndarray of float64, shape (n,)
-            As for `helicity_amplitudes`.
-        cos_theta_w, cos_theta_z : ndarray of float64, shape (n,)
-            Cosines of the polar angles of the decays, see `FEATURES`, with the quark in place of the beam.
-        phi_w, phi_z : ndarray of float64, shape (n,)
-            Azimuths of the decays.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, n_terms)
-            |M(q qbar' -> W Z)|^2, not averaged over spins and colours, times the density of the decay angles: without
-            unit, its integral over both pairs of them is that of stable bosons.
-        """
-        helicities = self.helicity_amplitudes(sqrt_s, cos_theta, charge)
-        of_w = _decay(cos_theta_w, phi_w, -charge)
-        return weights_from_amplitudes(np.stack([_contract(helicities, of_w, z) for z in self._z(cos_theta_z, phi_z)]))
-
-    def _z(self, cos_theta: FloatArray, phi: FloatArray) -> tuple[ComplexArray, ComplexArray]:
-        """Decay amplitudes of the Z to left- and right-handed l-, such that those of W and Z are normalised."""
-        left, right = self._lepton_charges()
-        # Each |decay amplitude|^2 integrates to 8 pi/3.
-        scale = 3.0 / (8.0 * math.pi) / math.hypot(left, right)
-        return scale * left * _decay(cos_theta, phi, 1.0), scale * right * _decay(cos_theta, phi, -1.0)
-
-    def amplitudes(
-        self,
-        k: tuple[FloatArray, FloatArray],
-        p: tuple[FloatArray, FloatArray],
-        outgoing: tuple[ComplexArray, ComplexArray],
-        charge: FloatArray,
-    ) -> ComplexArray:
-        """M_0 and its derivatives in cW and cHq3 from four-vectors, in any frame.
-
-        Parameters
-        ----------
-        k : tuple of two ndarrays of float64, shape (n, 4)
-            Momenta (E, px, py, pz) of the quark and the antiquark in GeV, massless.
-        p : tuple of two ndarrays of float64, shape (n, 4)
-            Momenta of W and Z in GeV, whose squares may differ from those of the masses.
-        outgoing : tuple of two ndarrays of complex128, shape (n, 4)
-            Polarisation vectors e of outgoing W and Z, or currents of their decays, with e.p = 0.
-        charge : ndarray of float64, shape (n,)
-            Charge of the W, +1 or -1.
-
-        Returns
-        -------
-        ndarray of complex128, shape (3, n)
-            Without unit for polarisation vectors.
-
-        Notes
-        -----
-        The spinor line with the Z next to the quark is <e_W, k - p_Z, e_Z>, <a, b, c> = (a.b)(c.J) - (a.c)(b.J) +
-        (b.c)(a.J) + i eps(a, b, c, J), with the current J of the quarks.
-        """
-        (quark, antiquark), (p_w, p_z), (e_w, e_z) = k, p, outgoing
-        electroweak = self.electroweak
-        total = quark + antiquark
-        source = current(antiquark, quark, -1)
-
-        def line(a: ComplexArray, b: FloatArray, c: ComplexArray) -> ComplexArray:
-            even = dot(a, b) * dot(c, source) - dot(a, c) * dot(b, source) + dot(b, c) * dot(a, source)
-            result: ComplexArray = (even + 1j * levi_civita(a, b, c, source)) / dot(b, b)
-            return result
-
-        z_first, w_first = line(e_w, quark - p_z, e_z), line(e_z, quark - p_w, e_w)
-        three = dot(e_w, e_z) * dot(p_w - p_z, source)
-        three += 2.0 * (dot(p_z, e_w) * dot(source, e_z) - dot(p_w, e_z) * dot(source, e_w))
-        fields = [_field(*pair) for pair in ((total, source), (p_w, e_w), (p_z, e_z))]
-        tensor = 6.0 * np.einsum("nab,nbc,nca->n", *fields)
-        boson = electroweak.g * electroweak.cos / math.sqrt(2.0) * charge * propagator(dot(total, total), self.m_w)
-        quarks = -electroweak.g * electroweak.g_z / math.sqrt(2.0)
-        couplings, shifts = self.quark_couplings(charge)
-        standard = quarks * (couplings[0] * z_first + couplings[1] * w_first) + electroweak.g * boson * three
-        shifted = standard + quarks * (shifts[0] * z_first + shifts[1] * w_first)
-        return np.stack([standard, boson / GEV2_PER_TEV2 * tensor, self.vev2_per_tev2 * shifted])
 
     def luminosities(self, sqrt_s: FloatArray, y: FloatArray, charge: FloatArray) -> FloatArray:
         """Products x1 f(x1) x2 f(x2) of the densities of quark and antiquark.
@@ -374,17 +169,16 @@ class WZ:
         sqrt_s, cos_theta, charge = features["sqrt_s"], features["cos_theta"], features["charge"]
         phi_w = features["phi_w"]
         azimuths = [phi_w] if self.neutrino == "known" else [phi_w, math.pi - phi_w]
-        decays_w = [_decay(features["cos_theta_w"], azimuth, -charge) for azimuth in azimuths]
-        decays_z = self._z(features["cos_theta_z"], features["phi_z"])
+        decays_w = [decay(features["cos_theta_w"], azimuth, -charge) for azimuth in azimuths]
+        decays_z = self.amplitudes.z_decay(features["cos_theta_z"], features["phi_z"])
         result = np.empty((2, len(azimuths), len(sqrt_s), 6))
         for beam, sign in enumerate((1.0, -1.0)):
-            helicities = self.helicity_amplitudes(sqrt_s, sign * cos_theta, charge)
+            helicities = self.amplitudes.helicity_amplitudes(sqrt_s, sign * cos_theta, charge)
             if sign < 0.0:
-                helicities[:, _LONGITUDINAL_AND_TRANSVERSE] *= -1.0
-            halves = [(helicities * of_z).sum(axis=2) for of_z in decays_z]
+                helicities *= _HALF_A_TURN
             for solution, of_w in enumerate(decays_w):
-                amplitudes = np.stack([(half * of_w).sum(axis=1) for half in halves])
-                result[beam, solution] = weights_from_amplitudes(amplitudes)
+                after_decay = np.stack([contract(helicities, of_w, of_z) for of_z in decays_z])
+                result[beam, solution] = weights_from_amplitudes(after_decay)
         return result
 
     def differential_weights(self, features: dict[str, FloatArray]) -> FloatArray:
@@ -408,114 +202,16 @@ class WZ:
         # 1/12 averages over spins and colours, 1/(2s) is the flux, p/(8 pi sqrt(s)) dcosT the phase space,
         # and 2 d sqrt(s)/sqrt(s) dy the measure dx1 dx2/(x1 x2).
         factor = FB_GEV2 * self.branching_ratio / 12.0 / (2.0 * sqrt_s**2) * 2.0 / sqrt_s
-        factor = factor * self.momentum(sqrt_s) / (8.0 * math.pi * sqrt_s)
+        factor = factor * self.amplitudes.momentum(sqrt_s) / (8.0 * math.pi * sqrt_s)
         squared = self.contributions(features).sum(axis=1)
-        return ((luminosity * factor)[..., np.newaxis] * squared).sum(axis=0)
+        result: FloatArray = ((luminosity * factor)[..., np.newaxis] * squared).sum(axis=0)
+        return result
 
 
-_X, _L, _Y = 0, 1, 2
-"""Polarisations of a boson, in an order that becomes +1, 0, -1."""
-
-
-def _exchange(
-    r: FloatArray,
-    p: FloatArray,
-    c: FloatArray,
-    sin: FloatArray,
-    product: FloatArray,
-    energies: tuple[FloatArray, FloatArray],
-    masses: tuple[float, float],
-) -> FloatArray:
-    """Spinor line with the Z next to the incoming quark, A_ij in the description of the module, shape (3, 3, n).
-
-    With W and Z exchanged and p -> -p, it is B_ji times -1 for each y and L.
-    """
-    (e_w, e_z), (m_w, m_z) = energies, masses
-    across, ahead = r * sin, p + e_z * c
-    result = np.empty((3, 3, len(r)))
-    result[_X, _X] = -across * (r * c + p)
-    result[_Y, _Y] = -across * p
-    result[_X, _Y] = -across * e_z
-    result[_Y, _X] = across * (r - e_z)
-    result[_X, _L] = r * m_z - r**2 * c / m_z * ahead
-    result[_Y, _L] = r / m_z * (r * ahead - m_z**2 * c)
-    result[_L, _X] = r / m_w * (product + p * r * c - r * sin**2 * e_w)
-    result[_L, _Y] = r / m_w * (product * c + p * r)
-    result[_L, _L] = across / (m_w * m_z) * (p * product - p * r * e_z - r * e_w * ahead)
-    return result
-
-
-def _to_helicities(linear: FloatArray, axis: int) -> FloatArray:
-    """Amplitudes for helicities +1, 0, -1 from those for x, L, y along one axis."""
-    x, longitudinal, y = np.moveaxis(linear, axis, 0)
-    return np.stack([(x + y) / math.sqrt(2.0), longitudinal, (x - y) / math.sqrt(2.0)], axis=axis)
-
-
-def _decay(cos_theta: FloatArray, phi: FloatArray, eta: FloatArray | float) -> ComplexArray:
-    """Decay amplitudes for helicities +1, 0, -1 of the boson, shape (3, n); |d|^2 sums to 2."""
-    turn = np.exp(1j * phi) / math.sqrt(2.0)
-    return np.stack(
-        [(cos_theta - eta) * turn, -np.sqrt(1.0 - cos_theta**2) + 0j, (cos_theta + eta) * turn.conj()]
-    )
-
-
-def _contract(helicities: FloatArray, of_w: ComplexArray, of_z: ComplexArray) -> ComplexArray:
-    """Amplitudes after both decays, shape (3, n)."""
-    result: ComplexArray = ((helicities * of_z).sum(axis=2) * of_w).sum(axis=1)
-    return result
-
-
-_LONGITUDINAL_AND_TRANSVERSE = np.add.outer(np.arange(3), np.arange(3)) % 2 == 1
-"""Helicities of W and Z of which one is 0 and the other is not."""
+_HALF_A_TURN = np.array([[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0], [1.0, -1.0, 1.0]])[:, :, np.newaxis]
+"""exp(i pi (h_W + h_Z)) for helicities +1, 0, -1."""
 _QUARKS = (1, 2, 3, 4)
 """PDG identities: down and up of each generation."""
-
-
-def _field(p: npt.NDArray[np.float64], e: ComplexArray) -> ComplexArray:
-    """Field p^m e^n - e^m p^n with the second index down, shape (n, 4, 4)."""
-    result: ComplexArray = p[:, :, np.newaxis] * e[:, np.newaxis] - e[:, :, np.newaxis] * p[:, np.newaxis]
-    return result * np.array([1.0, -1.0, -1.0, -1.0])
-
-
-def high_energy_amplitudes(
-    sqrt_s: FloatArray, cos_theta: FloatArray, charge: FloatArray, electroweak: Electroweak
-) -> FloatArray:
-    """Limit of `WZ.helicity_amplitudes` for sqrt(s) >> mZ, of what does not fall with s in it.
-
-    With S = sin T, X = g^2 (s_w^2 +- 3 c_w^2 cos T)/(3 sqrt2 c_w) and the sign of the charge of the W,
-
-        M_00 = -+(g^2/(2 sqrt2) + sqrt2 c_Hq3 s) S,   M_++ = M_-- = -+3 g c_w c_W s S/sqrt2,
-        M_+- = -X tan(T/2),   M_-+ = X cot(T/2).
-
-    Parameters
-    ----------
-    sqrt_s, cos_theta, charge : ndarray of float64, shape (n,)
-        As for `WZ.helicity_amplitudes`.
-    electroweak : Electroweak
-        Couplings.
-
-    Returns
-    -------
-    ndarray of float64, shape (3, 3, 3, n)
-        As `WZ.helicity_amplitudes`; 0 for all other helicities.
-
-    Notes
-    -----
-    arXiv:1712.01310 and arXiv:2007.10356; the latter uses the angle of the Z, pi - T. Signs depend on the phases of the
-    polarisation vectors. The interference of cW with the Standard Model cancels after integration over the azimuths of
-    the decays, as c_W acts on other helicities.
-    """
-    sin = np.sqrt(1.0 - cos_theta**2)
-    growth = charge * sqrt_s**2 / GEV2_PER_TEV2 * sin
-    x = electroweak.g**2 * (electroweak.sin2 + 3.0 * charge * electroweak.cos**2 * cos_theta)
-    x /= 3.0 * math.sqrt(2.0) * electroweak.cos
-    result = np.zeros((3, 3, 3, len(sqrt_s)))
-    result[0, 1, 1] = -charge * electroweak.g**2 / (2.0 * math.sqrt(2.0)) * sin
-    result[0, 0, 2] = -x * sin / (1.0 + cos_theta)
-    result[0, 2, 0] = x * sin / (1.0 - cos_theta)
-    result[1, 0, 0] = result[1, 2, 2] = -3.0 * electroweak.g * electroweak.cos / math.sqrt(2.0) * growth
-    result[2, 1, 1] = -math.sqrt(2.0) * growth
-    return result
 
 
 # ---------------------------------------------------------------------- simulation
@@ -593,8 +289,8 @@ def simulate(
 
     Notes
     -----
-    As in `bit.processes.zh.simulate`, a share of the events is drawn like s^2 times the cross-section, such that n_eff/n
-    is about 0.75: the tail, where the coefficients act, holds many events.
+    As in `bit.processes.zh.simulate`, a share of the events is drawn like s^2 times the cross-section, such that
+    n_eff/n is about 0.75: the tail, where the coefficients act, holds many events.
     """
     basis = PolynomialBasis(PARAM_NAMES, order=2)
     point = reference_point(basis, theta0)
@@ -663,7 +359,7 @@ class _Cube:
     @classmethod
     def of(cls, process: WZ, cuts: Cuts, monomials: FloatArray, charge: Charge) -> _Cube:
         pt_min, pt_max = cuts.window("pt", 0.0, SQRT_S_GEV)
-        threshold = math.hypot(process.m_w, pt_min) + math.hypot(process.electroweak.m_z, pt_min)
+        threshold = math.hypot(process.amplitudes.m_w, pt_min) + math.hypot(process.electroweak.m_z, pt_min)
         low, high = cuts.window("sqrt_s", threshold, SQRT_S_GEV)
         if not (pt_min < pt_max and low < high):
             raise InputError(f"wz: no phase space is left below {SQRT_S_GEV:.0f} GeV; loosen the cuts.")
@@ -679,7 +375,7 @@ class _Cube:
         inverse = 1.0 / self.s_min - u_s * (1.0 / self.s_min - 1.0 / self.s_max)
         sqrt_s = np.sqrt(1.0 / inverse)
         y_max = np.log(SQRT_S_GEV / sqrt_s)
-        momentum = self.process.momentum(sqrt_s)
+        momentum = self.process.amplitudes.momentum(sqrt_s)
         # At threshold the momentum may round to 0; without a cut on pT the quotient is 0 there, too.
         lowest = self.pt_min / np.maximum(momentum, np.finfo(np.float64).tiny)
         cos_max = np.sqrt(np.maximum(1.0 - lowest**2, 0.0))
@@ -720,8 +416,8 @@ class _Cube:
         features, _ = self.phase_space(points)
         beam, solution, generation = self._drawn(features, rng)
         features["phi_w"] = np.where(solution == 0, features["phi_w"], math.pi - features["phi_w"])
-        m_w, m_z = self.process.m_w, self.process.electroweak.m_z
-        momenta = _momenta(features, m_w, m_z, rng.uniform(-math.pi, math.pi, len(points)))
+        m_w, m_z = self.process.amplitudes.m_w, self.process.electroweak.m_z
+        momenta = _momenta(features, self.process.amplitudes, rng.uniform(-math.pi, math.pi, len(points)))
         plus, ahead = features["charge"] > 0.0, beam == 0
         up, down = 2 + 2 * generation, 1 + 2 * generation
         quark, antiquark = np.where(plus, up, down), -np.where(plus, down, up)
@@ -754,17 +450,16 @@ class _Cube:
         return beam, solution, generation
 
 
-def _momenta(features: dict[str, FloatArray], m_w: float, m_z: float, azimuth: FloatArray) -> FloatArray:
+def _momenta(features: dict[str, FloatArray], amplitudes: WZAmplitudes, azimuth: FloatArray) -> FloatArray:
     """Momenta in the laboratory of the partons, W, Z, lepton and neutrino, l- and l+, shape (n, 8, 4)."""
     sqrt_s, cos_theta = features["sqrt_s"], features["cos_theta"]
     sin_theta, zero = np.sqrt(1.0 - cos_theta**2), np.zeros_like(sqrt_s)
-    p_squared = ((sqrt_s**2 - m_w**2 - m_z**2) ** 2 - 4.0 * (m_w * m_z) ** 2) / (4.0 * sqrt_s**2)
-    momentum = np.sqrt(np.maximum(p_squared, 0.0))
+    momentum = amplitudes.momentum(sqrt_s)
     result = np.zeros((len(sqrt_s), 8, 4))
     result[:, :2, 0] = 0.5 * sqrt_s[:, np.newaxis]
     result[:, :2, 3] = 0.5 * np.stack([sqrt_s, -sqrt_s], axis=-1)
     across = np.stack([cos_theta, zero, -sin_theta], axis=-1)
-    for boson, mass, side, name in ((2, m_w, 1.0, "w"), (3, m_z, -1.0, "z")):
+    for boson, mass, side, name in ((2, amplitudes.m_w, 1.0, "w"), (3, amplitudes.electroweak.m_z, -1.0, "z")):
         flight = side * np.stack([sin_theta, zero, cos_theta], axis=-1)
         normal = np.stack([zero, zero + side, zero], axis=-1)
         energy = np.hypot(momentum, mass)
@@ -786,9 +481,7 @@ def _momenta(features: dict[str, FloatArray], m_w: float, m_z: float, azimuth: F
 
 
 # ---------------------------------------------------------------------- events of files
-def features_of_particles(
-    events: LHEEvents, *, neutrino: Neutrino = "ambiguous"
-) -> tuple[FloatArray, tuple[str, ...]]:
+def features_of_particles(events: LHEEvents, *, neutrino: Neutrino = "ambiguous") -> tuple[FloatArray, tuple[str, ...]]:
     """Features of events with one neutrino and three charged leptons, for `bit.read_lhe`.
 
     Parameters
@@ -823,7 +516,9 @@ def features_of_particles(
     sqrt_s = np.sqrt(dot(total, total))
     energy = dot(leptons, total) / sqrt_s
     shift = (leptons[..., 0] + energy) / (total[:, 0] + sqrt_s)
-    at_rest = np.concatenate([energy[..., np.newaxis], leptons[..., 1:] - shift[..., np.newaxis] * total[:, 1:]], axis=-1)
+    at_rest = np.concatenate(
+        [energy[..., np.newaxis], leptons[..., 1:] - shift[..., np.newaxis] * total[:, 1:]], axis=-1
+    )
     cos_theta_w, phi_w = _angles(at_rest[0], at_rest[1])
     cos_theta_z, phi_z = _angles(at_rest[2], at_rest[3])
     if neutrino == "ambiguous":
@@ -850,7 +545,7 @@ def weights_of_particles(events: LHEEvents, *, electroweak: Electroweak | None =
     Returns
     -------
     ndarray of float64, shape (n_events, 6)
-        As `WZ.squared_amplitudes`. The bosons may be off-shell: their momenta are those of the leptons, their
+        As `WZAmplitudes.squared_amplitudes`. The bosons may be off-shell: their momenta are those of the leptons, their
         propagators are left out.
 
     Raises
@@ -858,28 +553,28 @@ def weights_of_particles(events: LHEEvents, *, electroweak: Electroweak | None =
     InputError
         If an event has other outgoing or incoming particles, with how many do.
     """
-    process = WZ("known", electroweak=electroweak or Electroweak())
+    process = WZAmplitudes(electroweak or Electroweak())
     leptons, charge = _leptons(events)
     lepton, neutrino, minus, plus = leptons
     partons, pdg = _particles(events, -1, 2)
     first = pdg[:, 0] > 0
-    quark, antiquark = np.where(first, pdg[:, 0], pdg[:, 1]), np.where(first, pdg[:, 1], pdg[:, 0])
+    quark, antiquark = np.where(first, pdg.T, pdg.T[::-1])
     # u-type quark and d-type antiquark for a W+, the other way around for a W-.
     possible = (quark > 0) & (antiquark < 0) & (quark <= _HEAVIEST_QUARK) & (antiquark >= -_HEAVIEST_QUARK)
     possible &= (quark % 2 == (charge < 0.0)) & (antiquark % 2 == (charge > 0.0))
     _require(possible, "a quark and an antiquark whose charges add up to that of the W as incoming particles")
-    turned = np.where(first, [[0], [1]], [[1], [0]])[..., np.newaxis, np.newaxis]
-    k, anti = np.take_along_axis(np.moveaxis(partons, 1, 0), turned[..., 0], axis=0)
+    k = np.where(first[:, np.newaxis], partons[:, 0], partons[:, 1])
+    anti = np.where(first[:, np.newaxis], partons[:, 1], partons[:, 0])
     p_w, p_z = lepton + neutrino, minus + plus
     positive = charge[:, np.newaxis] > 0.0
     # The fermion of the decay is the neutrino of a W+ and the lepton of a W-.
     of_w = current(np.where(positive, neutrino, lepton), np.where(positive, lepton, neutrino), -1)
-    scale = 3.0 / (8.0 * math.pi) / math.hypot(*process._lepton_charges())
-    amplitudes = [
-        coupling * scale * process.amplitudes((k, anti), (p_w, p_z), (of_w, current(minus, plus, chirality)), charge)
-        for chirality, coupling in zip((-1, 1), process._lepton_charges(), strict=True)
-    ]
-    return weights_from_amplitudes(np.stack(amplitudes)) / (dot(p_w, p_w) * dot(p_z, p_z))[:, np.newaxis]
+    left, right = process.lepton_charges
+    currents = left * current(minus, plus, -1), right * current(minus, plus, 1)
+    amplitudes = [process.from_momenta((k, anti), (p_w, p_z), (of_w, of_z), charge) for of_z in currents]
+    scale = (3.0 / (8.0 * math.pi)) ** 2 / (left**2 + right**2) / (dot(p_w, p_w) * dot(p_z, p_z))
+    weights: FloatArray = weights_from_amplitudes(np.stack(amplitudes)) * scale[:, np.newaxis]
+    return weights
 
 
 def _leptons(events: LHEEvents) -> tuple[FloatArray, FloatArray]:

@@ -9,8 +9,6 @@ from itertools import permutations
 
 import numpy as np
 
-from bit.processes.hvv import Electroweak, weights_from_amplitudes
-
 METRIC = np.diag([1.0, -1.0, -1.0, -1.0])
 _ZERO, _ONE = np.zeros((2, 2)), np.eye(2)
 _SIGMA = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -93,8 +91,8 @@ def amplitudes(k1, k2, p_w, p_z, e_w, e_z, charge, ew):
     inner = propagator @ METRIC @ current
     # All bosons outgoing: the one that the quarks make has momentum -q.
     vertex = np.einsum("abc,a,b,c->", gauge_vertex(-q, p_w, p_z), *(METRIC @ vector for vector in (inner, e_w, e_z)))
-    # With W^+- = (W^1 -+ i W^2)/sqrt 2 the sum over eps_IJK is -i times the signed sum over the places of W^+, W^-, W^3,
-    # and three derivatives of outgoing waves give i^3.
+    # With W^+- = (W^1 -+ i W^2)/sqrt 2 the sum over eps_IJK is -i times the signed sum over the places of W^+, W^- and
+    # W^3, and three derivatives of outgoing waves give i^3.
     triple = np.einsum("abc,a,b,c->", triple_field_strength(-q, p_w, p_z), inner, e_w, e_z)
     sign = 1.0 if charge > 0 else -1.0
     quarks = -g * g_z / np.sqrt(2)
