@@ -53,21 +53,14 @@ def field_tensors(p):
 
 def triple_field_strength(p1, p2, p3):
     """Vertex of eps_IJK W^I_m^n W^J_n^r W^K_r^m: signed sum over the assignments of the bosons, indices down."""
-    fields = [field_tensors(p) for p in (p1, p2, p3)]
-    total = np.zeros((4, 4, 4), dtype=complex)
+    # The second index of each field strength is lowered for the product of matrices.
+    fields = [np.einsum("mnk,np->mpk", field_tensors(p), METRIC) for p in (p1, p2, p3)]
+    total = np.zeros((4, 4, 4))
     for order in permutations(range(3)):
         sign = np.linalg.det(np.eye(3)[list(order)])
-        letters = "".join("abc"[k] for k in order)
-        chain = np.einsum(
-            f"mn{letters[0]},np,pr{letters[1]},rs,st{letters[2]},tm->abc",
-            fields[order[0]],
-            METRIC,
-            fields[order[1]],
-            METRIC,
-            fields[order[2]],
-            METRIC,
-        )
-        total += sign * chain
+        first, second, third = ("abc"[k] for k in order)
+        chain = f"mp{first},pr{second},rm{third}->abc"
+        total += sign * np.einsum(chain, *(fields[k] for k in order), optimize=True)
     return total
 
 
