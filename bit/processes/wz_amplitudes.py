@@ -361,7 +361,7 @@ def high_energy_amplitudes(
     Parameters
     ----------
     sqrt_s, cos_theta, charge : ndarray of float64, shape (n,)
-        As for `WZAmplitudes.helicity_amplitudes`.
+        As for `WZAmplitudes.helicity_amplitudes`, with abs(cos_theta) < 1.
     electroweak : Electroweak
         Couplings.
 
