@@ -322,6 +322,7 @@ def simulate(
 
 
 _N_EFF_FRACTION = 0.75
+_CHARGES = {"both": (1.0, -1.0), "plus": (1.0,), "minus": (-1.0,)}
 
 
 def _check(
@@ -331,7 +332,7 @@ def _check(
     require_common(n_events, seed, e)
     require_scale(mu_f, "None for the partonic centre-of-mass energy")
     for name, value, known in (
-        ("charge", charge, ("both", "plus", "minus")),
+        ("charge", charge, _CHARGES),
         ("neutrino", neutrino, ("ambiguous", "known")),
     ):
         if value not in known:
@@ -367,7 +368,12 @@ class _Cube:
 
     @property
     def n_dim(self) -> int:
-        return 8 if self.charge == "both" else 7
+        return 7 if len(self.charges) == 1 else 8
+
+    @property
+    def charges(self) -> tuple[float, ...]:
+        """Charges of the W."""
+        return _CHARGES[self.charge]
 
     def phase_space(self, points: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
         """Features and Jacobian d(sqrt_s, y, cosT, cos th_W, cos th_Z, phi_W, phi_Z)/d(points), summed over charges."""
@@ -382,10 +388,7 @@ class _Cube:
         cos_theta = cos_max * (2.0 * u_theta - 1.0)
         # Half a turn holds one of the two solutions for an ambiguous neutrino.
         phi_max = math.pi if self.process.neutrino == "known" else math.pi / 2.0
-        if self.charge == "both":
-            charge = np.where(points[:, 7] < 0.5, 1.0, -1.0)
-        else:
-            charge = np.full_like(sqrt_s, 1.0 if self.charge == "plus" else -1.0)
+        charge = np.where(points[:, -1] < 0.5, self.charges[0], self.charges[-1])
         columns = (
             sqrt_s,
             momentum * np.sqrt(1.0 - cos_theta**2),
@@ -398,7 +401,7 @@ class _Cube:
             charge,
         )
         jacobian = sqrt_s**3 / 2.0 * (1.0 / self.s_min - 1.0 / self.s_max) * 2.0 * y_max * 2.0 * cos_max * 4.0
-        jacobian *= 2.0 * phi_max * 2.0 * math.pi * (self.n_dim - 6)
+        jacobian *= 2.0 * phi_max * 2.0 * math.pi * len(self.charges)
         return features_of(dict(zip(FEATURE_NAMES, columns, strict=False))), jacobian
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
