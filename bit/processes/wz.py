@@ -36,7 +36,7 @@ from bit.processes.simulation import (
     require_common,
     require_scale,
 )
-from bit.processes.wz_amplitudes import WZAmplitudes, contract, decay
+from bit.processes.wz_amplitudes import WZAmplitudes, after_decay, decay
 
 Charge: TypeAlias = Literal["both", "plus", "minus"]
 Neutrino: TypeAlias = Literal["ambiguous", "known"]
@@ -176,9 +176,10 @@ class WZ:
             helicities = self.amplitudes.helicity_amplitudes(sqrt_s, sign * cos_theta, charge)
             if sign < 0.0:
                 helicities *= _HALF_A_TURN
+            after_z = [after_decay(helicities, of_z) for of_z in decays_z]
             for solution, of_w in enumerate(decays_w):
-                after_decay = np.stack([contract(helicities, of_w, of_z) for of_z in decays_z])
-                result[beam, solution] = weights_from_amplitudes(after_decay)
+                amplitudes = np.stack([after_decay(one, of_w) for one in after_z])
+                result[beam, solution] = weights_from_amplitudes(amplitudes)
         return result
 
     def differential_weights(self, features: dict[str, FloatArray]) -> FloatArray:

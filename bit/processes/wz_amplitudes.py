@@ -133,30 +133,35 @@ class WZAmplitudes:
         e_w, e_z = np.hypot(p, m_w), np.hypot(p, m_z)
         c, product = cos_theta, 0.5 * (s - m_w**2 - m_z**2)
         sin = np.sqrt(1.0 - c**2)
-        z_first = _exchange(sqrt_s, p, c, sin, product, (e_w, e_z), (m_w, m_z)) / (m_z**2 - sqrt_s * (e_z + p * c))
+        quarks = -electroweak.g * electroweak.g_z / math.sqrt(2.0)
+        z_first = _exchange(sqrt_s, p, c, sin, product, (e_w, e_z), (m_w, m_z))
+        z_first *= quarks / (m_z**2 - sqrt_s * (e_z + p * c))
         # The other order: W and Z change places, p -> -p, and the directions y and L turn around.
-        w_first = _exchange(sqrt_s, -p, c, sin, product, (e_z, e_w), (m_z, m_w)) / (m_w**2 - sqrt_s * (e_w - p * c))
-        w_first = w_first.swapaxes(0, 1)
+        w_first = _exchange(sqrt_s, -p, c, sin, product, (e_z, e_w), (m_z, m_w)).swapaxes(0, 1)
+        w_first *= quarks / (m_w**2 - sqrt_s * (e_w - p * c))
         w_first[0, 1:] *= -1.0
         w_first[1:, 0] *= -1.0
-        three = np.zeros_like(z_first)
-        tensor = np.zeros_like(z_first)
-        along, across = 2.0 * p * s * c, 2.0 * p * s
-        three[_X, _X] = three[_Y, _Y] = 2.0 * p * sqrt_s * sin
-        three[_L, _L] = 2.0 * p * sqrt_s * sin * (s - product) / (m_w * m_z)
-        three[_L, _X], three[_X, _L] = -along / m_w, along / m_z
-        three[_L, _Y], three[_Y, _L] = -across / m_w, -across / m_z
-        tensor[_X, _X] = tensor[_Y, _Y] = -6.0 * p * sqrt_s * s * sin
-        tensor[_L, _X], tensor[_X, _L] = 3.0 * m_w * along, -3.0 * m_z * along
-        tensor[_L, _Y], tensor[_Y, _L] = 3.0 * m_w * across, 3.0 * m_z * across
-        sign_pole = charge * propagator(s, m_w)
-        boson = electroweak.g * electroweak.cos / math.sqrt(2.0) * sign_pole
-        quarks = -electroweak.g * electroweak.g_z / math.sqrt(2.0)
         couplings, shifts = self.quark_couplings(charge)
-        result = np.empty((3, *z_first.shape))
-        result[0] = quarks * (couplings[0] * z_first + couplings[1] * w_first) + electroweak.g * boson * three
-        result[1] = boson / GEV2_PER_TEV2 * tensor
-        result[2] = self.vev2_per_tev2 * (result[0] + quarks * (shifts[0] * z_first + shifts[1] * w_first))
+        result = np.zeros((3, *z_first.shape))
+        standard, tensor, shifted = result
+        np.add(couplings[0] * z_first, couplings[1] * w_first, out=standard)
+        np.add(shifts[0] * z_first, shifts[1] * w_first, out=shifted)
+        # With three bosons at one vertex only some polarisations are left.
+        boson = electroweak.g * electroweak.cos / math.sqrt(2.0) * charge * propagator(s, m_w)
+        three, sixfold = electroweak.g * boson * 2.0 * p, boson / GEV2_PER_TEV2 * 6.0 * p * s
+        across, sides = three * sqrt_s * sin, sixfold * sqrt_s * sin
+        standard[_X, _X] += across
+        standard[_Y, _Y] += across
+        standard[_L, _L] += across * (s - product) / (m_w * m_z)
+        standard[_L, _X] -= three * s * c / m_w
+        standard[_X, _L] += three * s * c / m_z
+        standard[_L, _Y] -= three * s / m_w
+        standard[_Y, _L] -= three * s / m_z
+        tensor[_X, _X] = tensor[_Y, _Y] = -sides
+        tensor[_L, _X], tensor[_X, _L] = sixfold * c * m_w, -sixfold * c * m_z
+        tensor[_L, _Y], tensor[_Y, _L] = sixfold * m_w, sixfold * m_z
+        shifted += standard
+        shifted *= self.vev2_per_tev2
         return result
 
     def squared_amplitudes(
@@ -188,9 +193,8 @@ class WZAmplitudes:
         """
         helicities = self.helicity_amplitudes(sqrt_s, cos_theta, charge)
         of_w = decay(cos_theta_w, phi_w, -charge)
-        return weights_from_amplitudes(
-            np.stack([contract(helicities, of_w, z) for z in self.z_decay(cos_theta_z, phi_z)])
-        )
+        of_z = self.z_decay(cos_theta_z, phi_z)
+        return weights_from_amplitudes(np.stack([after_decay(after_decay(helicities, one), of_w) for one in of_z]))
 
     def z_decay(self, cos_theta: FloatArray, phi: FloatArray) -> tuple[ComplexArray, ComplexArray]:
         """Decay amplitudes of the Z to left- and right-handed l-.
@@ -298,8 +302,15 @@ def _exchange(
 
 def _to_helicities(linear: FloatArray, axis: int) -> FloatArray:
     """Amplitudes for helicities +1, 0, -1 from those for x, L, y along one axis."""
+    result = np.empty_like(linear)
     x, longitudinal, y = np.moveaxis(linear, axis, 0)
-    return np.stack([(x + y) / math.sqrt(2.0), longitudinal, (x - y) / math.sqrt(2.0)], axis=axis)
+    plus, zero, minus = np.moveaxis(result, axis, 0)
+    np.add(x, y, out=plus)
+    np.subtract(x, y, out=minus)
+    plus *= math.sqrt(0.5)
+    minus *= math.sqrt(0.5)
+    zero[...] = longitudinal
+    return result
 
 
 def decay(cos_theta: FloatArray, phi: FloatArray, eta: FloatArray | float) -> ComplexArray:
@@ -321,23 +332,25 @@ def decay(cos_theta: FloatArray, phi: FloatArray, eta: FloatArray | float) -> Co
     return np.stack([(cos_theta - eta) * turn, -np.sqrt(1.0 - cos_theta**2) + 0j, (cos_theta + eta) * turn.conj()])
 
 
-def contract(helicities: FloatArray, of_w: ComplexArray, of_z: ComplexArray) -> ComplexArray:
-    """Amplitudes after both decays.
+def after_decay(amplitudes: npt.NDArray[Any], of_boson: ComplexArray) -> ComplexArray:
+    """Amplitudes after the decay of the boson of the last helicity: first that of the Z, then that of the W.
 
     Parameters
     ----------
-    helicities : ndarray of float64, shape (k, 3, 3, n)
-        `WZAmplitudes.helicity_amplitudes`.
-    of_w, of_z : ndarray of complex128, shape (3, n)
-        Decay amplitudes.
+    amplitudes : ndarray, shape (..., 3, n)
+        For helicities +1, 0, -1 of the boson, as `WZAmplitudes.helicity_amplitudes`.
+    of_boson : ndarray of complex128, shape (3, n)
+        Its decay amplitudes.
 
     Returns
     -------
-    ndarray of complex128, shape (k, n)
-        Sum over the helicities of the bosons.
+    ndarray of complex128, shape (..., n)
+        Sum over its helicities.
     """
-    after_z = (helicities * of_z).sum(axis=-2)
-    result: ComplexArray = (after_z * of_w).sum(axis=-2)
+    plus, zero, minus = of_boson
+    result: ComplexArray = amplitudes[..., 0, :] * plus
+    result += amplitudes[..., 1, :] * zero
+    result += amplitudes[..., 2, :] * minus
     return result
 
 

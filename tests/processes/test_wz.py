@@ -13,7 +13,7 @@ from bit.particles import LHEEvents
 from bit.processes import wz
 from bit.processes.currents import dot
 from bit.processes.hvv import Electroweak, weights_from_amplitudes
-from bit.processes.wz_amplitudes import WZAmplitudes, contract, decay, high_energy_amplitudes
+from bit.processes.wz_amplitudes import WZAmplitudes, after_decay, decay, high_energy_amplitudes
 
 EW = Electroweak()
 AMPLITUDES = WZAmplitudes()
@@ -204,10 +204,10 @@ def events_of(particles):
 def test_polynomial_equals_direct_amplitude(rng, theta):
     points = random_points(rng, 500)
     helicities = AMPLITUDES.helicity_amplitudes(points["sqrt_s"], points["cos_theta"], points["charge"])
-    at_theta = np.tensordot([1.0, *theta], helicities, 1)[np.newaxis]
+    at_theta = np.tensordot([1.0, *theta], helicities, 1)
     of_w = decay(points["cos_theta_w"], points["phi_w"], -points["charge"])
     of_z = AMPLITUDES.z_decay(points["cos_theta_z"], points["phi_z"])
-    direct = sum(np.abs(contract(at_theta, of_w, one)[0]) ** 2 for one in of_z)
+    direct = sum(np.abs(after_decay(after_decay(at_theta, one), of_w)) ** 2 for one in of_z)
     terms = squared(points)
     # Where the terms cancel, rounding is that of the terms.
     size = largest(terms) @ np.abs(BASIS.monomials(theta))
