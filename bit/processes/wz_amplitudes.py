@@ -146,20 +146,19 @@ class WZAmplitudes:
         standard, tensor, shifted = result
         np.add(couplings[0] * z_first, couplings[1] * w_first, out=standard)
         np.add(shifts[0] * z_first, shifts[1] * w_first, out=shifted)
-        # With three bosons at one vertex only some polarisations are left.
+        # V and T of the description, for the polarisations of which they are not 0.
         boson = electroweak.g * electroweak.cos / math.sqrt(2.0) * charge * propagator(s, m_w)
-        three, sixfold = electroweak.g * boson * 2.0 * p, boson / GEV2_PER_TEV2 * 6.0 * p * s
-        across, sides = three * sqrt_s * sin, sixfold * sqrt_s * sin
-        standard[_X, _X] += across
-        standard[_Y, _Y] += across
-        standard[_L, _L] += across * (s - product) / (m_w * m_z)
-        standard[_L, _X] -= three * s * c / m_w
-        standard[_X, _L] += three * s * c / m_z
-        standard[_L, _Y] -= three * s / m_w
-        standard[_Y, _L] -= three * s / m_z
-        tensor[_X, _X] = tensor[_Y, _Y] = -sides
-        tensor[_L, _X], tensor[_X, _L] = sixfold * c * m_w, -sixfold * c * m_z
-        tensor[_L, _Y], tensor[_Y, _L] = sixfold * m_w, sixfold * m_z
+        vertex, tensor_vertex = electroweak.g * boson * 2.0 * p, boson / GEV2_PER_TEV2 * 6.0 * p * s
+        standard[_X, _X] += vertex * sqrt_s * sin
+        standard[_Y, _Y] += vertex * sqrt_s * sin
+        standard[_L, _L] += vertex * sqrt_s * sin * (s - product) / (m_w * m_z)
+        standard[_L, _X] -= vertex * s * c / m_w
+        standard[_X, _L] += vertex * s * c / m_z
+        standard[_L, _Y] -= vertex * s / m_w
+        standard[_Y, _L] -= vertex * s / m_z
+        tensor[_X, _X] = tensor[_Y, _Y] = -tensor_vertex * sqrt_s * sin
+        tensor[_L, _X], tensor[_X, _L] = tensor_vertex * c * m_w, -tensor_vertex * c * m_z
+        tensor[_L, _Y], tensor[_Y, _L] = tensor_vertex * m_w, tensor_vertex * m_z
         shifted += standard
         shifted *= self.vev2_per_tev2
         return result
