@@ -3,6 +3,7 @@
 - `bit.processes.zh`: pp -> Z H, Z -> l l, with the coefficients cHW, cHWtil and cHq3;
 - `bit.processes.vbf`: q q' -> q q' H by W W fusion, with the coefficients cHW and cHWtil;
 - `bit.processes.h4l`: h -> 2e2mu, 4e and 4mu, with the coefficients cHW, cHB, cHWB and their CP-odd partners;
+- `bit.processes.wz`: pp -> W+- Z -> l nu l l, with the coefficients cW and cHq3;
 - `bit.processes.analytic`: closed-form toys, textbook densities, and a background to ZH;
 - `bit.processes.detector`: resolutions, efficiencies and acceptance of a detector;
 - `bit.processes.pdf`, `currents`, `hvv`, `phase_space`, `cuts`, `simulation`: what the processes are made of.
