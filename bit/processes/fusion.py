@@ -27,7 +27,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
-from bit.processes.currents import ComplexArray
 from bit.processes.hvv import GEV2_PER_TEV2, Electroweak, propagator, tensor_couplings
 
 
@@ -150,7 +149,7 @@ class _Contraction:
         result: FloatArray = 4.0 * self.s_in * self.s_out
         return result
 
-    def tensors(self) -> tuple[ComplexArray, ComplexArray]:
+    def tensors(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """S_even and S_odd over J1.J2."""
         ratio = self.s_in / self.s_out
         ahead, turned = self.real + 1j * self.turn, self.real - 1j * self.turn
@@ -283,6 +282,8 @@ def neutral_weights(
         exchange = np.tensordot(mixing, exchange.reshape(9, -1), 1).reshape(4, 4, -1)
         ratios = (np.ones(1), *at.tensors())
         lorentz = [[at.square * first.conj() * second for second in ratios] for first in ratios]
+        if not np.iscomplexobj(exchange):
+            lorentz = [[product.real for product in row] for row in lorentz]
         for term, (a, b) in enumerate(_NEUTRAL_PAIRS):
             product = exchange[_EXCHANGE[a], _EXCHANGE[b]] * lorentz[_LORENTZ[a]][_LORENTZ[b]]
             weights[term] += product.real
@@ -304,10 +305,10 @@ def _dressed(line: FloatArray, q2: FloatArray, m_z: float, gamma_z: float) -> li
     return [(charges[0] * zz, charges[1] * az, charges[2] * aa) for charges in line]
 
 
-def _exchange(one: _Dressed, two: _Dressed) -> ComplexArray:
-    """X_i* X_j for i, j in (ZZ, AZ, AA), shape (3, 3, n)."""
+def _exchange(one: _Dressed, two: _Dressed) -> npt.NDArray[Any]:
+    """X_i* X_j for i, j in (ZZ, AZ, AA), shape (3, 3, n); real where the propagators are."""
     (zz1, az1, aa1), (zz2, az2, aa2) = one, two
-    result = np.empty((3, 3, len(zz1)), dtype=np.complex128)
+    result = np.empty((3, 3, len(zz1)), dtype=az1.dtype)
     result[0, 0] = zz1 * zz2
     result[0, 1] = 0.5 * (az1 * zz2 + zz1 * az2)
     result[0, 2] = az1 * az2
@@ -323,8 +324,8 @@ def _mixing(electroweak: Electroweak) -> FloatArray:
     """Matrix (16, 9) from products X_i* X_j to products of amplitudes of the Standard Model, cHW, cHB, cHWB."""
     result = np.zeros((4, 3))
     result[0, 0] = 2.0 * electroweak.m_z**2 / electroweak.vev
-    for row, unit in enumerate(np.eye(3), start=1):
-        couplings = tensor_couplings(*unit.tolist(), electroweak)
+    for row, unit in enumerate(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), start=1):
+        couplings = tensor_couplings(*unit, electroweak)
         result[row] = couplings.zz, couplings.az, couplings.aa
     result[1:] *= -4.0 * electroweak.vev / GEV2_PER_TEV2
-    return np.kron(result, result)
+    return np.asarray(np.kron(result, result), dtype=np.float64)

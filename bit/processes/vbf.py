@@ -5,8 +5,8 @@ partners in addition. Operators: O_HW = H^dagger H W^I_mn W^Imn, O_HB, O_HWB = H
 same with one dual field strength; of the CP-even ones only the tensor structure is kept, without the shifts of
 couplings and input parameters. The coefficient of arXiv:2109.10414 (Eq. 33) is f_WWtil = -cHWtil.
 
-The amplitudes are those of `bit.processes.fusion`. Two quarks exchange bosons in the t-channel only: interference of W
-with Z fusion and of one assignment of the jets to the partons with the other, and H V production with V -> q q, are left
+The amplitudes are those of `bit.processes.fusion`. Bosons are exchanged in the t-channel only: interference of W with
+Z fusion and of one assignment of the jets to the partons with the other, and H V production with V -> q q, are left
 out. At the Standard Model the optimal observable of cHWtil in W fusion is 2 (v^2/mW^2) (1 + r) Im A, for two quarks
 proportional to pT1 pT2 sin(phi) (arXiv:2109.10414, Eq. 36; its prefactor 8 v^2/mW^2 has to be 2 v^2/mW^2 to agree
 with its Table 8).
@@ -15,12 +15,11 @@ with its Table 8).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
@@ -29,6 +28,7 @@ from bit.parity import CPParity
 from bit.particles import IntArray, LHEEvents
 from bit.processes.cuts import Cuts, parse_cuts
 from bit.processes.fusion import Kinematics, charged_weights, neutral_charges, neutral_weights
+from bit.processes.fusion_record import EMITS, HIGGS, PARTONS, BoolArray, Record, after_w, momenta_of, refuse
 from bit.processes.hvv import FB_GEV2, Electroweak
 from bit.processes.pdf import PartonDensities, load
 from bit.processes.phase_space import CHUNK
@@ -46,7 +46,6 @@ from bit.processes.simulation import (
 
 Fusion: TypeAlias = Literal["W", "neutral", "all"]
 Quarks: TypeAlias = Literal["ud", "all"]
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 PARAM_NAMES = ("cHW", "cHWtil")
 """Coefficients of W fusion."""
@@ -85,14 +84,9 @@ SELECTIONS = {
 }
 """Cuts by name: P of arXiv:2109.10414, T typical of H -> tau tau."""
 
-Y_JET_MAX, Y_HIGGS_MAX = 5.5, 5.0
+Y_JET_MAX, YHIGGS_MAX = 5.5, 5.0
 """Rapidities up to which jets are simulated, and the Higgs boson relative to the middle between them."""
-PARTONS = np.array([(2, 4), (1, 3), (-2, -4), (-1, -3)])
-"""PDG identities of up and down quarks, up and down antiquarks, of two generations."""
-
-_EMITS = (1, -1, -1, 1)
-"""Charge of the W that each row of `PARTONS` can emit."""
-_HIGGS = 25
+_TOP = 6
 _PT_SCALE_GEV = 60.0
 
 
@@ -131,7 +125,7 @@ class VBF:
     ----------
     quarks : {"ud", "all"}
         "ud" for u d -> d u H by W fusion, the process of arXiv:2109.10414, and u d -> u d H by neutral fusion; "all"
-        for all combinations of quarks and antiquarks of the first two generations.
+        for all combinations of massless quarks and antiquarks: u, d, s, c, and b in neutral fusion.
     mu_f : float or None
         Factorisation scale in GeV, None for mW.
     electroweak : Electroweak
@@ -171,13 +165,13 @@ class VBF:
         """
         at = kinematics
         x1, x2 = at.plus / SQRT_S_GEV, at.minus / SQRT_S_GEV
-        ahead, behind = self.densities(x1).sum(axis=1), self.densities(x2).sum(axis=1)
+        ahead, behind = self.densities(x1), self.densities(x2)
         if self.fusion == "W":
-            squared = self._charged(at, ahead, behind)
+            squared = self._charged(at, _without_b(ahead), _without_b(behind))
         else:
-            squared = self._neutral(at, ahead, behind)
+            squared = self._neutral(at, ahead.sum(axis=1), behind.sum(axis=1))
             if self.fusion == "all":
-                squared[_CHARGED_TERMS] += self._charged(at, ahead, behind)
+                squared[_CHARGED_TERMS] += self._charged(at, _without_b(ahead), _without_b(behind))
         # 1/4 averages over spins, 1/(2s) is the flux, 2/S turns dx1 dx2 delta(E) delta(pz) into fixed x1, x2;
         # d^3p/((2 pi)^3 2E) = pT dpT dphi dy/(16 pi^3) for each particle; one azimuth is integrated.
         s_hadron = SQRT_S_GEV**2
@@ -196,15 +190,14 @@ class VBF:
 
         Returns
         -------
-        ndarray of float64, shape (4, 2, n)
-            0 for the flavours that are left out.
+        ndarray of float64, shape (4, 2 or 3, n)
+            Of two generations for W fusion, else of three; 0 for the flavours that are left out.
         """
         scale = self.electroweak.m_w if self.mu_f is None else self.mu_f
-        if self.quarks == "all":
-            found = np.maximum(self.pdf.xf(PARTONS.ravel().tolist(), fraction, scale), 0.0).T
-            return found.reshape(4, 2, -1)
-        result = np.zeros((4, 2, len(fraction)))
-        result[:2, 0] = np.maximum(self.pdf.xf(PARTONS[:2, 0].tolist(), fraction, scale), 0.0).T
+        partons = PARTONS if self.fusion != "W" else PARTONS[:, :2]
+        wanted = np.isin(partons, (1, 2)) if self.quarks == "ud" else np.abs(partons) != _TOP
+        result = np.zeros((*partons.shape, len(fraction)))
+        result[wanted] = np.maximum(self.pdf.xf(partons[wanted].tolist(), fraction, scale), 0.0).T
         return result
 
     def _charged(self, at: Kinematics, ahead: FloatArray, behind: FloatArray) -> FloatArray:
@@ -226,12 +219,12 @@ class VBF:
         charges = neutral_charges(self.electroweak)
         every = slice(None)
         pairs = ((slice(0, 1), slice(1, 2)), (slice(1, 2), slice(0, 1))) if self.quarks == "ud" else ((every, every),)
-        squared = 0.0
+        squared = np.zeros((self.basis.n_terms, len(at.pt1)))
         for one, two in pairs:
             line1, line2 = (np.tensordot(charges[..., k], f[k], 1) for k, f in ((one, ahead), (two, behind)))
             for assigned in (at, at.exchanged()):
-                squared = squared + neutral_weights(assigned, line1, line2, self.electroweak)
-        return np.asarray(squared)
+                squared += neutral_weights(assigned, line1, line2, self.electroweak)
+        return squared
 
     def channels(self, kinematics: Kinematics, monomials: FloatArray) -> tuple[tuple[Channel, ...], FloatArray]:
         """Parts of the differential cross-section by kind of bosons, flavours, and which jet comes from which parton.
@@ -251,7 +244,8 @@ class VBF:
             Their shares of the cross-section, up to a common factor in each event.
         """
         at = kinematics
-        ahead, behind = (self.densities(end / SQRT_S_GEV).sum(axis=1) for end in (at.plus, at.minus))
+        densities = [self.densities(end / SQRT_S_GEV) for end in (at.plus, at.minus)]
+        sums = [(found.sum(axis=1), _without_b(found)) for found in densities]
         labels = [Channel(*label) for label in product((True, False), range(4), range(4), (False, True))]
         labels = [label for label in labels if self._exists(label)]
         charges = neutral_charges(self.electroweak)
@@ -264,7 +258,7 @@ class VBF:
             else:
                 line1, line2 = (np.multiply.outer(charges[..., k], np.ones_like(at.pt1)) for k in (one, two))
                 weights, monomial = neutral_weights(assigned, line1, line2, self.electroweak), monomials
-            parts[row] = monomial @ weights * ahead[one] * behind[two]
+            parts[row] = monomial @ weights * sums[0][charged][one] * sums[1][charged][two]
         return tuple(labels), parts
 
     def _exists(self, channel: Channel) -> bool:
@@ -272,7 +266,13 @@ class VBF:
             return False
         if self.quarks == "ud" and {channel.ahead, channel.behind} != {0, 1}:
             return False
-        return not channel.charged or bool(_EMITS[channel.ahead] != _EMITS[channel.behind])
+        return not channel.charged or bool(EMITS[channel.ahead] != EMITS[channel.behind])
+
+
+def _without_b(densities: FloatArray) -> FloatArray:
+    """Sum over the first two generations of the densities of `PARTONS`."""
+    result: FloatArray = densities[:, :2].sum(axis=1)
+    return result
 
 
 def features_of(kinematics: Kinematics, m_h: float) -> dict[str, FloatArray]:
@@ -375,7 +375,7 @@ def simulate(
         `NEUTRAL_PARAM_NAMES`; or the sum of both without interference, with the same ones.
     quarks : {"ud", "all"}, default="ud"
         "ud" is u d -> d u H alone for W fusion, as in arXiv:2109.10414, and u d -> u d H for neutral fusion; "all"
-        adds all flavours but b and t, and antiquarks.
+        adds c, s, antiquarks and, in neutral fusion, b.
     mu_f : float, optional
         Factorisation scale in GeV, default mW.
     e : float, default=0.3028
@@ -501,10 +501,10 @@ class _Cube:
             self.pt_min + _PT_SCALE_GEV * (1.0 / rest2 - 1.0),
             mean - 0.5 * deta,
             math.pi * (2.0 * u_phi - 1.0),
-            mean + Y_HIGGS_MAX * (2.0 * u_h - 1.0),
+            mean + YHIGGS_MAX * (2.0 * u_h - 1.0),
             self.process.electroweak.m_h,
         )
-        volume = (_PT_SCALE_GEV * largest) ** 2 * (2.0 * self.y_max - self.deta_min) * 4.0 * math.pi * Y_HIGGS_MAX
+        volume = (_PT_SCALE_GEV * largest) ** 2 * (2.0 * self.y_max - self.deta_min) * 4.0 * math.pi * YHIGGS_MAX
         return kinematics, volume * (2.0 * self.y_max - deta) / (rest1 * rest2) ** 2
 
     def features(self, kinematics: Kinematics, points: FloatArray) -> dict[str, FloatArray]:
@@ -529,9 +529,9 @@ class _Cube:
         kinematics, _ = self.phase_space(points)
         uniforms = rng.random((4, len(points)))
         incoming, outgoing, exchanged = self._flavours(kinematics, uniforms[:3])
-        momenta = _momenta(kinematics, exchanged, 2.0 * math.pi * uniforms[3], self.process.electroweak.m_h)
-        pdg = np.insert(np.concatenate([incoming, outgoing], axis=1), 2, _HIGGS, axis=1)
-        lines = np.where(np.abs(pdg) == _HIGGS, 0, np.array([501, 502, 0, 501, 502]))
+        momenta = momenta_of(kinematics, exchanged, 2.0 * math.pi * uniforms[3], self.process.electroweak.m_h)
+        pdg = np.insert(np.concatenate([incoming, outgoing], axis=1), 2, HIGGS, axis=1)
+        lines = np.array([501, 502, 0, 501, 502])
         # The colour of a quark stands in the first column, the anticolour of an antiquark in the second.
         colour = np.stack([np.where(pdg > 0, lines, 0), np.where(pdg < 0, lines, 0)], axis=-1)
         return Particles(
@@ -555,9 +555,10 @@ class _Cube:
             for side, fraction in enumerate((at.plus / SQRT_S_GEV, at.minus / SQRT_S_GEV)):
                 kind = columns[:, 1 + side]
                 generations = self.process.densities(fraction)[kind, :, np.arange(len(kind))].T
+                generations[2:, columns[:, 0] == 1] = 0.0
                 incoming[rows, side] = PARTONS[kind, _drawn(generations, uniforms[1 + side, rows])]
             charged = columns[:, :1] == 1
-            outgoing[rows] = np.where(charged, _after_w(incoming[rows]), incoming[rows])
+            outgoing[rows] = np.where(charged, after_w(incoming[rows]), incoming[rows])
             exchanged[rows] = columns[:, 3] == 1
         return incoming, outgoing, exchanged
 
@@ -565,121 +566,8 @@ class _Cube:
 def _drawn(parts: FloatArray, uniforms: FloatArray) -> IntArray:
     """Row of each column of `parts`, in proportion to its share, from one uniform number."""
     reached = np.cumsum(parts, axis=0)
-    return np.argmax(reached > uniforms * reached[-1], axis=0)
-
-
-def _after_w(partons: IntArray) -> IntArray:
-    """Identities of partons after they emitted a W; quarks do not mix."""
-    return np.sign(partons) * (np.abs(partons) + np.where(partons % 2 == 0, -1, 1))
-
-
-def _momenta(kinematics: Kinematics, exchanged: BoolArray, azimuth: FloatArray, m_h: float) -> FloatArray:
-    """Four-momenta (n, 5, 4) of partons along +z and -z, Higgs boson, and the jets from the two partons."""
-    at = kinematics
-    jets = np.stack(
-        [_four_vector(at.pt1, at.y1, azimuth, 0.0), _four_vector(at.pt2, at.y2, azimuth - at.dphi, 0.0)], axis=1
-    )
-    jets = np.where(exchanged[:, np.newaxis, np.newaxis], jets[:, ::-1], jets)
-    px, py = -jets[:, :, 1].sum(axis=1), -jets[:, :, 2].sum(axis=1)
-    higgs = _four_vector(np.hypot(px, py), at.y_h, np.arctan2(py, px), m_h)
-    higgs[:, 1], higgs[:, 2] = px, py
-    total = jets.sum(axis=1) + higgs
-    incoming = np.zeros((len(px), 2, 4))
-    for side, sign in enumerate((1.0, -1.0)):
-        incoming[:, side, 0] = 0.5 * (total[:, 0] + sign * total[:, 3])
-        incoming[:, side, 3] = sign * incoming[:, side, 0]
-    return np.concatenate([incoming, higgs[:, np.newaxis], jets], axis=1)
-
-
-def _four_vector(pt: FloatArray, y: FloatArray, phi: FloatArray, mass: float) -> FloatArray:
-    m_t = np.hypot(pt, mass)
-    return np.stack([m_t * np.cosh(y), pt * np.cos(phi), pt * np.sin(phi), m_t * np.sinh(y)], axis=-1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Record:
-    """Partons and kinematics of given events; the first jet is assigned to the parton along +z.
-
-    Identities of the partons along +z and -z and of the two jets, and helicities of the former, have shape (n, 2).
-    """
-
-    incoming: IntArray
-    outgoing: IntArray
-    spin: FloatArray
-    kinematics: Kinematics
-
-    def exchanged(self) -> _Record:
-        """The same events with the jets assigned the other way."""
-        return replace(self, outgoing=self.outgoing[:, ::-1], kinematics=self.kinematics.exchanged())
-
-    def exchanges_w(self) -> BoolArray:
-        """Whether each jet is what its parton becomes by emission of a W, and the two W have opposite charges."""
-        emitted: IntArray = np.take(_EMITS, self._rows()).sum(axis=1)
-        return (self.outgoing == _after_w(self.incoming)).all(axis=1) & (emitted == 0)
-
-    def charged_weights(self, helicities: FloatArray, electroweak: Electroweak) -> FloatArray:
-        """|M|^2 of W fusion; shares (n, 2, 2) of the helicities -1 and 1 of both incoming partons."""
-        anti = self.incoming < 0
-        same, opposite = (charged_weights(self.kinematics, electroweak, antiquark=flag) for flag in (False, True))
-        # Quarks have helicity -1, antiquarks 1.
-        share = np.where(anti, helicities[..., 1], helicities[..., 0]).prod(axis=1)
-        return share * np.where(anti[:, 0] == anti[:, 1], same, opposite)
-
-    def neutral_weights(self, helicities: FloatArray, electroweak: Electroweak, gamma_z: float) -> FloatArray:
-        """|M|^2 of neutral fusion, as `charged_weights`."""
-        charges, rows = neutral_charges(electroweak), self._rows()
-        line1, line2 = (charges[..., rows[:, side]] * helicities[:, side].T[:, np.newaxis] for side in (0, 1))
-        return neutral_weights(self.kinematics, line1, line2, electroweak, gamma_z=gamma_z)
-
-    def _rows(self) -> IntArray:
-        """Rows of `PARTONS` of the incoming partons."""
-        return np.abs(self.incoming) % 2 + 2 * (self.incoming < 0)
-
-    @classmethod
-    def of(cls, events: LHEEvents) -> _Record:
-        """Find the particles by their identities and status."""
-        status, pdg = events.status, events.pdg
-        strong = (np.abs(pdg) <= _B_QUARK) | (pdg == _GLUON)
-        quark = strong & (pdg != _GLUON)
-        beam, jet, higgs = status == -1, strong & (status == 1), (pdg == _HIGGS) & (status > 0)
-        event = np.repeat(np.arange(events.n_events), np.diff(events.offsets))
-        ahead, across = events.momenta[:, 3] > 0.0, np.hypot(events.momenta[:, 1], events.momenta[:, 2])
-        along = beam & quark & (across <= 1e-6 * events.momenta[:, 0])
-        wanted = ((along & ahead, 1), (along & ~ahead, 1), (beam, 2), (jet, 2), (jet & quark, 2), (higgs, 1))
-        fits = [np.bincount(event[mask], minlength=events.n_events) == count for mask, count in wanted]
-        _refuse(~np.all(fits, axis=0), "q q' -> q q' H with two incoming quarks along the beam, two outgoing quarks")
-        # Incoming partons in the order +z, -z.
-        order = np.lexsort((~ahead, event))
-        first = order[beam[order]].reshape(-1, 2)
-        last = np.flatnonzero(jet).reshape(-1, 2)
-        beams, jets, (boson,) = events.momenta[first], events.momenta[last], (events.momenta[higgs],)
-        pt = np.hypot(jets[..., 1], jets[..., 2])
-        y, phi = np.arcsinh(jets[..., 3] / pt), np.arctan2(jets[..., 2], jets[..., 1])
-        pt_h = np.hypot(boson[:, 1], boson[:, 2])
-        kinematics = Kinematics(
-            pt[:, 0],
-            y[:, 0],
-            pt[:, 1],
-            y[:, 1],
-            phi[:, 0] - phi[:, 1],
-            np.arcsinh(boson[:, 3] / np.hypot(pt_h, events.mass[higgs])),
-            pt_h,
-            2.0 * beams[:, 0, 0],
-            2.0 * beams[:, 1, 0],
-        )
-        return cls(pdg[first], pdg[last], events.spin[first], kinematics)
-
-
-_B_QUARK, _GLUON = 5, 21
-
-
-def _refuse(wrong: BoolArray, rule: str) -> None:
-    """Refuse events that are not of this process."""
-    if wrong.any():
-        raise InputError(
-            f"{int(wrong.sum())} of {len(wrong)} events are not {rule}; the first is event {int(np.argmax(wrong))}. "
-            "Leave such events out."
-        )
+    row: IntArray = np.argmax(reached > uniforms * reached[-1], axis=0)
+    return row
 
 
 def features_of_particles(events: LHEEvents) -> tuple[FloatArray, tuple[str, ...]]:
@@ -702,7 +590,7 @@ def features_of_particles(events: LHEEvents) -> tuple[FloatArray, tuple[str, ...
     InputError
         If events are of another process; it says how many.
     """
-    columns = features_of(_Record.of(events).kinematics, Electroweak().m_h)
+    columns = features_of(Record.of(events).kinematics, Electroweak().m_h)
     return np.stack(list(columns.values()), axis=-1), FEATURE_NAMES
 
 
@@ -743,10 +631,10 @@ def weights_of_particles(
     """
     _check_fusion(fusion)
     constants = electroweak or Electroweak()
-    record = _Record.of(events)
+    record = Record.of(events)
     helicities = np.ones((*record.incoming.shape, 2))
     if fixed_helicities:
-        _refuse((np.abs(record.spin) != 1.0).any(axis=1), "with helicities of -1 or 1 of the incoming quarks")
+        refuse((np.abs(record.spin) != 1.0).any(axis=1), "with helicities of -1 or 1 of the incoming quarks")
         helicities = (record.spin[:, :, np.newaxis] == np.array([-1.0, 1.0])).astype(np.float64)
     weights = np.zeros((_basis(fusion).n_terms, events.n_events))
     possible = np.zeros(events.n_events, dtype=bool)
@@ -760,5 +648,5 @@ def weights_of_particles(
             fits = (assigned.outgoing == assigned.incoming).all(axis=1)
             weights += np.where(fits, assigned.neutral_weights(helicities, constants, gamma_z), 0.0)
             possible |= fits
-    _refuse(~possible, f"of fusion={fusion!r}")
+    refuse(~possible, f"of fusion={fusion!r}")
     return weights.T
