@@ -68,6 +68,7 @@ FEATURES = (
     Feature("sin_dphi", "", r"\sin\Delta\phi_{jj}"),
     Feature("cos_dphi", "", r"\cos\Delta\phi_{jj}"),
     Feature("x_times", "", r"\sqrt{p_{T,j_1}p_{T,j_2}}/m_H"),
+    Feature("x_h", "", r"p_{T,H}/m_H"),
 )
 """Jets 1 and 2 are ordered in pT; dphi_jj is the azimuth of the jet with the larger rapidity minus the other's."""
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
@@ -316,6 +317,7 @@ def features_of(kinematics: Kinematics, m_h: float) -> dict[str, FloatArray]:
         np.sin(dphi),
         np.cos(dphi),
         np.sqrt(pt_j1 * pt_j2) / m_h,
+        at.pt_h / m_h,
     )
     return dict(zip(FEATURE_NAMES, columns, strict=True))
 
@@ -580,7 +582,7 @@ def features_of_particles(events: LHEEvents) -> tuple[FloatArray, tuple[str, ...
 
     Returns
     -------
-    features : ndarray of float64, shape (n_events, 15)
+    features : ndarray of float64, shape (n_events, n_features)
         See `FEATURES`, with the mass of the Higgs boson of `bit.processes.hvv.Electroweak`.
     names : tuple of str
         `FEATURE_NAMES`.

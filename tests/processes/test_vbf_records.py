@@ -19,7 +19,7 @@ THETA0 = {"cHW": 0.4, "cHWtil": -0.8}
 CHARGE = {1: -1, 2: 2, 3: -1, 4: 2, 5: -1}
 
 
-@pytest.fixture(scope="module", params=["W", "neutral", "all"])
+@pytest.fixture(scope="module", params=["W", "all"])
 def simulation(request):
     return vbf.simulate(4000, seed=17, fusion=request.param, quarks="all", cuts="P", theta0=THETA0, show_progress=False)
 
@@ -79,10 +79,8 @@ def test_flavours(simulation, events):
     changed = (incoming != outgoing).all(axis=1)
     kept = (incoming == outgoing).all(axis=1)
     assert (changed | kept).all()
-    if fusion == "all":
-        assert changed.mean() > kept.mean() > 0.1
-    else:
-        assert (changed if fusion == "W" else kept).all()
+    assert changed.mean() > 0.5
+    assert changed.all() if fusion == "W" else kept.mean() > 0.1
     assert (np.abs(incoming) == 5).any() == (fusion != "W")
     assert not (np.abs(incoming[changed]) == 5).any()
 
@@ -119,7 +117,7 @@ def test_channels_add_up(simulation):
     kinematics, _ = simulation.cube.phase_space(simulation.points[:300])
     monomials = simulation.cube.monomials
     channels, parts = process.channels(kinematics, monomials)
-    assert len(set(channels)) == len(channels) == {"W": 16, "neutral": 32, "all": 48}[process.fusion]
+    assert len(set(channels)) == len(channels) == {"W": 16, "all": 48}[process.fusion]
     assert (parts >= 0.0).all()
     total = monomials @ process.differential_weights(kinematics)
     # Up to flux and phase space, which are those of every channel.
@@ -165,8 +163,9 @@ def test_weights_average_to_those_of_the_sum_over_flavours(up_down):
 def test_up_and_down_alone(up_down):
     pdg = by_event(up_down.lhe_events().pdg)
     assert {tuple(row) for row in pdg.tolist()} == {(2, 1, 25, 1, 2), (1, 2, 25, 2, 1)}
-    neutral = vbf.simulate(200, seed=19, cuts="P", fusion="neutral", show_progress=False)
-    pdg = by_event(neutral.lhe_events().pdg)
+    process = vbf.VBF("ud", fusion="neutral")
+    cube = dataclasses.replace(up_down.cube, process=process, monomials=process.basis.monomials(np.zeros(6)))
+    pdg = cube.particles(up_down.points[:200], np.random.default_rng(1)).pdg
     assert {tuple(row) for row in pdg.tolist()} == {(2, 1, 25, 2, 1), (1, 2, 25, 1, 2)}
 
 
@@ -193,12 +192,12 @@ def test_helicities_add_up(simulation, events):
             fixed = dataclasses.replace(events, spin=spin.ravel())
             parts.append(vbf.weights_of_particles(fixed, fusion=fusion, fixed_helicities=True))
     np.testing.assert_allclose(sum(parts), total, rtol=1e-12, atol=1e-13 * np.abs(total).max())
-    with pytest.raises(InputError, match="4000 of 4000 events .* helicities"):
+    with pytest.raises(InputError, match=r"4000 of 4000 events .* helicities"):
         vbf.weights_of_particles(events, fusion=fusion, fixed_helicities=True)
 
 
 def test_either_jet_from_either_parton(events, simulation):
-    if simulation.configuration["fusion"] != "neutral":
+    if simulation.configuration["fusion"] != "all":
         pytest.skip("identical quarks need neutral fusion")
     incoming = by_event(events.pdg)[:, :2]
     alike = selected(events, incoming[:, 0] == incoming[:, 1])
