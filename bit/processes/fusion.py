@@ -14,8 +14,8 @@ and, for a quark along +z and an antiquark along -z,
     s_in = P+ pT2 exp(-y2),   s_out = P- pT1 exp(y1),   A = -P- pT1 exp(y2 - i phi).
 
 A and r A* are the self-dual and the anti-self-dual part of the product of the two field strengths. Right-handed
-currents are the complex conjugates of left-handed ones, the current of an antiquark is that of a quark of the other
-handedness.
+currents are the complex conjugates of left-handed ones. An antiquark of helicity h has the current of a quark of
+helicity h, but the couplings of chirality -h.
 """
 
 from __future__ import annotations
@@ -218,18 +218,17 @@ def neutral_charges(electroweak: Electroweak) -> FloatArray:
     Returns
     -------
     ndarray of float64, shape (2, 3, 4)
-        For left- and right-handed currents, the products Z Z, Z A and A A, of up and down quarks and of up and down
-        antiquarks. A left-handed antiquark has the current of a right-handed quark, with the charges of a left-handed
-        one.
+        For helicities -1 and 1 of the incoming parton, the products Z Z, Z A and A A, of up and down quarks and of up
+        and down antiquarks.
     """
     result = np.empty((2, 3, 4))
     for kind, (t3, charge) in enumerate(((0.5, 2.0 / 3.0), (-0.5, -1.0 / 3.0))):
         photon = electroweak.e * charge
-        for handedness, isospin in enumerate((t3, 0.0)):
+        for chirality, isospin in enumerate((t3, 0.0)):
             z = electroweak.z_charge(isospin, charge)
             products = (z * z, z * photon, photon * photon)
-            result[handedness, :, kind] = products
-            result[1 - handedness, :, kind + 2] = products
+            result[chirality, :, kind] = products
+            result[1 - chirality, :, kind + 2] = products
     return result
 
 
@@ -257,7 +256,7 @@ def neutral_weights(
     kinematics : Kinematics
         Final state, where the first jet comes from the parton along +z.
     line1, line2 : ndarray of float64, shape (2, 3, n)
-        For left- and right-handed currents, the products z z, z a and a a of the parton along +z and along -z, as
+        For helicities -1 and 1, the products z z, z a and a a of the parton along +z and along -z, as in
         `neutral_charges`.
     electroweak : Electroweak
         Masses and couplings.
@@ -274,11 +273,11 @@ def neutral_weights(
     one, two = _dressed(line1, q2_1, electroweak.m_z, gamma_z), _dressed(line2, q2_2, electroweak.m_z, gamma_z)
     mixing = _mixing(electroweak)
     weights = np.zeros((len(_NEUTRAL_PAIRS), len(q2_1)))
-    for antiquark in (False, True):
-        at = _Contraction.of(kinematics, antiquark=antiquark)
-        # A left-handed line with the other one; conjugate currents with conjugate propagators give the same.
-        other = 1 if antiquark else 0
-        exchange = _exchange(one[0], two[other]) + _exchange(one[1], two[1 - other]).conj()
+    for opposite in (0, 1):
+        # Helicities of a quark and an antiquark in W fusion are opposite, those of two quarks equal.
+        at = _Contraction.of(kinematics, antiquark=bool(opposite))
+        # Both helicities reversed, the currents are conjugate, which is put on the propagators.
+        exchange = _exchange(one[0], two[opposite]) + _exchange(one[1], two[1 - opposite]).conj()
         exchange = np.tensordot(mixing, exchange.reshape(9, -1), 1).reshape(4, 4, -1)
         ratios = (np.ones(1), *at.tensors())
         lorentz = [[at.square * first.conj() * second for second in ratios] for first in ratios]
@@ -299,7 +298,7 @@ _Dressed: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]
 
 
 def _dressed(line: FloatArray, q2: FloatArray, m_z: float, gamma_z: float) -> list[_Dressed]:
-    """Products z z |P|^2, a z D P*, a a D^2 of charges and propagators, for both handednesses."""
+    """Products z z |P|^2, a z D P*, a a D^2 of charges and propagators, for both helicities."""
     pole, photon = propagator(q2, m_z, gamma_z), 1.0 / q2
     zz, az, aa = pole.real**2 + pole.imag**2, photon * pole.conj(), photon**2
     return [(charges[0] * zz, charges[1] * az, charges[2] * aa) for charges in line]
