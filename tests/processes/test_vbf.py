@@ -9,6 +9,7 @@ from bit.basis import PolynomialBasis
 from bit.errors import InputError
 from bit.processes import vbf
 from bit.processes.currents import dot, levi_civita
+from bit.processes.fusion import charged_weights
 from bit.processes.hvv import FB_GEV2, Electroweak, weights_from_amplitudes
 from bit.processes.pdf import AnalyticPDF
 
@@ -38,16 +39,17 @@ def kinematics_of(table):
 
 
 def largest_values(terms):
-    """Values that terms of shape (6, n) could have without cancellation, sqrt(w_aa w_bb)."""
-    size = np.sqrt(np.stack([terms[0], terms[3] / 2, terms[5] / 2]))
-    return np.stack([size[a] * size[b] for a, b in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))])
+    """Values that terms of shape (n_terms, n) could have without cancellation, sqrt(w_aa w_bb)."""
+    order = pairs(len(terms))
+    size = {a: np.sqrt(terms[row] / (2 if a else 1)) for row, (a, b) in enumerate(order) if a == b}
+    return np.stack([size[a] * size[b] for a, b in order])
 
 
 # ---------------------------------------------------------------------- amplitudes
 def test_reference_point():
     point = vbf.Kinematics.of(*(np.array([value]) for value in (80.0, 2.1, 50.0, -1.7, 0.9, 0.3)), EW.m_h)
     np.testing.assert_allclose([point.plus[0] / 2, point.minus[0] / 2], [447.1817815069, 205.3914731570], rtol=1e-12)
-    terms = vbf.VBF().squared_amplitudes(point)[:, 0]
+    terms = charged_weights(point, EW)[:, 0]
     # The references have eleven digits, and for the coefficient f_WWtil = -cHWtil twelve decimals.
     assert terms[0] / 4 == pytest.approx(2.8622377058e-04, rel=3e-11)
     np.testing.assert_allclose([-terms[2], terms[5]] / terms[0], [-0.183015628514, 0.017999306325], rtol=0, atol=6e-13)
@@ -56,7 +58,7 @@ def test_reference_point():
 @pytest.mark.parametrize("antiquark", [False, True])
 def test_agrees_with_spinors(rng, antiquark):
     point = random_point(rng, 5000)
-    fast = vbf.VBF().squared_amplitudes(vbf.Kinematics.of(*point, EW.m_h), antiquark=antiquark)
+    fast = charged_weights(vbf.Kinematics.of(*point, EW.m_h), EW, antiquark=antiquark)
     k1, k2, jet1, jet2, _ = vbf_spinors.momenta(*point, EW)
     one, other = (
         vbf_spinors.amplitudes(k1, k2, jet1, jet2, signs=signs)
@@ -77,7 +79,7 @@ def test_score_in_scalar_products(rng, antiquark):
     # -(2 v^2/mW^2) [(k1.k2) + (p1.p2)] eps(k1, k2, p1, p2)/[(k1.k2)(p1.p2)] for f = -cHWtil; for quark and antiquark
     # the products are k1.p2 and p1.k2.
     point = random_point(rng, 2000)
-    terms = vbf.VBF().squared_amplitudes(vbf.Kinematics.of(*point, EW.m_h), antiquark=antiquark)
+    terms = charged_weights(vbf.Kinematics.of(*point, EW.m_h), EW, antiquark=antiquark)
     k1, k2, p1, p2, _ = vbf_spinors.momenta(*point, EW)
     one, other = (dot(k1, p2), dot(p1, k2)) if antiquark else (dot(k1, k2), dot(p1, p2))
     score = -2 * EW.vev2_per_tev2 / EW.m_w**2 * (one + other) * levi_civita(k1, k2, p1, p2) / (one * other)
@@ -88,7 +90,7 @@ def test_score_in_scalar_products(rng, antiquark):
 @pytest.mark.parametrize("antiquark", [False, True])
 def test_polynomial_equals_direct_amplitude(rng, antiquark):
     point = random_point(rng, 500)
-    terms = vbf.VBF().squared_amplitudes(vbf.Kinematics.of(*point, EW.m_h), antiquark=antiquark)
+    terms = charged_weights(vbf.Kinematics.of(*point, EW.m_h), EW, antiquark=antiquark)
     k1, k2, jet1, jet2, _ = vbf_spinors.momenta(*point, EW)
     parts = vbf_spinors.amplitudes(k1, k2, jet1, jet2, signs=SIGNS[antiquark])
     polynomial = weights_from_amplitudes(parts[np.newaxis])
@@ -100,57 +102,89 @@ def test_polynomial_equals_direct_amplitude(rng, antiquark):
         assert (np.abs(terms.T @ BASIS.monomials(theta) - direct) / scale).max() < 1e-10
 
 
-@pytest.mark.parametrize("quarks", ["ud", "all"])
-def test_every_polynomial_is_positive(rng, quarks):
-    terms = vbf.VBF(quarks).differential_weights(vbf.Kinematics.of(*random_point(rng, 3000), EW.m_h))
+KINDS = [(fusion, quarks) for fusion in ("W", "neutral", "all") for quarks in ("ud", "all")]
+
+
+@pytest.mark.parametrize(("fusion", "quarks"), KINDS)
+def test_every_polynomial_is_positive(rng, fusion, quarks):
+    process = vbf.VBF(quarks, fusion=fusion)
+    terms = process.differential_weights(vbf.Kinematics.of(*random_point(rng, 3000), EW.m_h))
     possible = terms[0] > 0.0
     assert possible.mean() > 0.8
     assert smallest_eigenvalue(terms.T[possible]).min() > -1e-13
 
 
+def pairs(n_terms):
+    """Pairs (a, b) of amplitudes, 0 for the Standard Model, in the order of the terms."""
+    n_params = {6: 2, 28: 6}[n_terms]
+    return [(0, b) for b in range(n_params + 1)] + [
+        (a, b) for a in range(1, n_params + 1) for b in range(a, n_params + 1)
+    ]
+
+
 def smallest_eigenvalue(terms):
-    """Of [[w0, w_a/2], [w_a/2, w_ab/2]] with unit diagonal, for terms of shape (n, 6)."""
-    form = np.empty((len(terms), 3, 3))
-    for (a, b), column in zip(((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)), terms.T, strict=True):
+    """Of [[w0, w_a/2], [w_a/2, w_ab/2]] with unit diagonal, for terms of shape (n, n_terms)."""
+    order = pairs(terms.shape[1])
+    size = order[-1][0] + 1
+    form = np.empty((len(terms), size, size))
+    for (a, b), column in zip(order, terms.T, strict=True):
         form[:, a, b] = form[:, b, a] = column if a == b == 0 else column / 2
     scale = 1 / np.sqrt(np.einsum("nii->ni", form))
     return np.linalg.eigvalsh(form * scale[:, :, None] * scale[:, None, :])[:, 0]
 
 
-@pytest.mark.parametrize("quarks", ["ud", "all"])
-def test_reflection_is_exact(rng, quarks):
+@pytest.mark.parametrize(("fusion", "quarks"), KINDS)
+def test_reflection_is_exact(rng, fusion, quarks):
     pt1, y1, pt2, y2, dphi, y_h = random_point(rng, 2000)
     point, mirrored = (vbf.Kinematics.of(pt1, y1, pt2, y2, angle, y_h, EW.m_h) for angle in (dphi, -dphi))
-    sign = vbf.CP_PARITY.term_sign(BASIS.terms)
-    assert sign.tolist() == [1, 1, -1, 1, -1, 1]
-    process = vbf.VBF(quarks)
+    process = vbf.VBF(quarks, fusion=fusion)
+    parity = vbf.CP_PARITY if fusion == "W" else vbf.NEUTRAL_CP_PARITY
+    sign = parity.term_sign(process.basis.terms)
+    expected = [(-1.0) ** sum(name.endswith("til") for name in term) for term in process.basis.terms]
+    assert sign.tolist() == expected
     np.testing.assert_array_equal(
         process.differential_weights(mirrored), sign[:, None] * process.differential_weights(point)
     )
     here, there = (np.stack(list(vbf.features_of(at, EW.m_h).values()), axis=-1) for at in (point, mirrored))
-    np.testing.assert_array_equal(vbf.CP_PARITY.mirror(here, vbf.FEATURE_NAMES), there)
+    np.testing.assert_array_equal(parity.mirror(here, vbf.FEATURE_NAMES), there)
 
 
-@pytest.mark.parametrize("quarks", ["ud", "all"])
-def test_sum_over_flavours_one_by_one(rng, quarks):
+QUARKS = (2, 4, 1, 3, 5, -2, -4, -1, -3, -5)
+
+
+def parton_amplitudes(one, two, k1, k2, jets, *, charged):
+    """Amplitudes of two partons by W or by neutral fusion, shape (n_helicities, n_amplitudes, n); None without any."""
+    if not charged:
+        like = [int(np.sign(parton)) * (1 if parton % 2 else 2) for parton in (one, two)]
+        return vbf_spinors.neutral_amplitudes(k1, k2, *jets, like)
+    # Up quarks and down antiquarks emit W+, the others W-; the Higgs boson needs one of each.
+    plus = [(parton > 0) == (parton % 2 == 0) for parton in (one, two)]
+    if plus[0] == plus[1] or 5 in (abs(one), abs(two)):
+        return None
+    return vbf_spinors.amplitudes(k1, k2, *jets, signs=(np.sign(one), np.sign(two)))[np.newaxis]
+
+
+@pytest.mark.parametrize(("fusion", "quarks"), KINDS)
+def test_sum_over_flavours_one_by_one(rng, fusion, quarks):
     # Each parton with a density of its own: a wrong partner would show.
-    partons = (2, 4, 1, 3, -2, -4, -1, -3)
-    pdf = AnalyticPDF({parton: (1.0 + 0.3 * i, -0.1 * i, 2.0 + 0.2 * i) for i, parton in enumerate(partons)})
+    pdf = AnalyticPDF({parton: (1.0 + 0.3 * i, -0.1 * i, 2.0 + 0.2 * i) for i, parton in enumerate(QUARKS)})
     point = random_point(rng, 50)
-    found = vbf.VBF(quarks, pdf=pdf).differential_weights(vbf.Kinematics.of(*point, EW.m_h))
+    process = vbf.VBF(quarks, pdf=pdf, fusion=fusion)
+    found = process.differential_weights(vbf.Kinematics.of(*point, EW.m_h))
     k1, k2, jet1, jet2, _ = vbf_spinors.momenta(*point, EW)
     x1, x2 = 2 * k1[:, 0] / vbf.SQRT_S_GEV, 2 * k2[:, 0] / vbf.SQRT_S_GEV
-    expected = 0.0
-    for one, two in product(partons, partons):
-        # Up quarks and down antiquarks emit W+, the others W-; the Higgs boson needs one of each.
-        plus = [(parton > 0) == (parton % 2 == 0) for parton in (one, two)]
-        if plus[0] == plus[1] or (quarks == "ud" and {one, two} != {1, 2}):
+    expected = np.zeros_like(found)
+    place = [process.basis.terms.index(term) for term in BASIS.terms]
+    for one, two in product(QUARKS, QUARKS):
+        if quarks == "ud" and {one, two} != {1, 2}:
             continue
         density = pdf.xf((one,), x1, 80.0)[:, 0] * pdf.xf((two,), x2, 80.0)[:, 0] / (x1 * x2)
-        signs = (np.sign(one), np.sign(two))
-        for jets in ((jet1, jet2), (jet2, jet1)):
-            amplitude = vbf_spinors.amplitudes(k1, k2, *jets, signs=signs)
-            expected = expected + density * weights_from_amplitudes(amplitude[np.newaxis]).T / 4
+        for jets, charged in product(((jet1, jet2), (jet2, jet1)), (True, False)):
+            if fusion == ("neutral" if charged else "W"):
+                continue
+            amplitudes = parton_amplitudes(one, two, k1, k2, jets, charged=charged)
+            if amplitudes is not None:
+                expected[place if charged else slice(None)] += density * weights_from_amplitudes(amplitudes).T / 4
     # 1/(2s) |M|^2/4 (2 pi)^4 delta^4 prod d^3p/((2 pi)^3 2E), with d^3p/(2E) = pT dpT dphi dy/2.
     measure = (2 * np.pi) ** 4 * (2 / vbf.SQRT_S_GEV**2) * (1 / (2 * (2 * np.pi) ** 3)) ** 3 * 2 * np.pi
     expected = expected * FB_GEV2 * measure * point[0] * point[2] / (2 * x1 * x2 * vbf.SQRT_S_GEV**2)
@@ -196,6 +230,8 @@ def test_features_from_four_vectors(rng):
     np.testing.assert_allclose(found["deta_jj"], np.abs(found["eta_j1"] - found["eta_j2"]), rtol=1e-13)
     np.testing.assert_allclose(found["x_times"] ** 2, found["x1"] * found["x2"], rtol=1e-13)
     np.testing.assert_allclose(found["x1"] * EW.m_h, found["pt_j1"], rtol=1e-13)
+    np.testing.assert_allclose(found["x2"] * EW.m_h, found["pt_j2"], rtol=1e-13)
+    np.testing.assert_allclose(found["x_h"] * EW.m_h, found["pt_h"], rtol=1e-13)
 
 
 def test_angle_stays_in_its_range():
@@ -310,16 +346,86 @@ def test_a_positive_coefficient_moves_events_to_positive_angles(simulation):
     assert simulation.table.at([0.0, 0.5]) @ angle > 0.05 * simulation.sigma_fb
 
 
-def test_reference_point_of_the_weights_and_seed(simulation):
-    theta0 = {"cHWtil": -1.0}
-    moved = vbf.simulate(50_000, seed=11, cuts="P", theta0=theta0, show_progress=False)
-    np.testing.assert_array_equal(moved.table.features, simulation.table.features)
-    assert moved.table.basis.reference == (0.0, -1.0)
-    for theta in ([0.0, 0.0], [0.3, -0.7]):
-        np.testing.assert_allclose(moved.table.at(theta), simulation.table.at(theta), rtol=1e-9, atol=1e-12)
-    assert moved.sigma_fb == pytest.approx(simulation.table.at(theta0).sum(), rel=1e-12)
-    assert moved.sigma_error_fb > simulation.sigma_error_fb
-    assert moved.configuration["theta0"] == {"cHW": 0.0, "cHWtil": -1.0}
+def test_seed(simulation):
+    again = vbf.simulate(50_000, seed=11, cuts="P", show_progress=False)
+    np.testing.assert_array_equal(again.table.features, simulation.table.features)
+    np.testing.assert_array_equal(again.table.weights, simulation.table.weights)
+
+
+THETA0 = {"cHW": 0.5, "cHWtil": -1.0}
+
+
+@pytest.fixture(scope="module")
+def moved():
+    pytest.importorskip("vegas", reason="vegas is not installed (extra: simulate)")
+    return vbf.simulate(50_000, seed=13, cuts="P", theta0=THETA0, show_progress=False)
+
+
+def test_reference_point_of_the_weights(moved):
+    assert moved.table.basis.reference == (0.5, -1.0)
+    assert moved.configuration["theta0"] == THETA0
+    assert moved.table.sigma_fb == pytest.approx(moved.sigma_fb, rel=1e-12)
+    # Events are drawn at the reference point: its weights are the ones that vary little.
+    assert moved.table.n_eff > 0.9 * moved.table.n_events
+    terms = moved.table.rebase([0.0, 0.0]).weights
+    again = vbf.VBF().differential_weights(kinematics_of(moved.table)).T
+    at_point = BASIS.monomials([0.5, -1.0])
+    ratio, expected = terms / (terms @ at_point)[:, None], again / (again @ at_point)[:, None]
+    # float32 features, relative to the largest value of each term.
+    assert (np.abs(ratio - expected) / np.abs(expected).max(axis=0)).max() < 1e-5
+
+
+def mean_at(simulation, theta):
+    """Cross-section at theta from the weights of a sample, and its standard error."""
+    table = simulation.table
+    reference, there = table.weights[:, 0], table.at(theta)
+    ratio = there.sum() / reference.sum()
+    # The sum of the weights is normalised to the cross-section at the reference point, with an error of its own.
+    scatter = np.sqrt(((there - ratio * reference) ** 2).sum())
+    return there.sum(), np.hypot(scatter, ratio * simulation.sigma_error_fb)
+
+
+def check_agreement(pairs_of_values):
+    """Each value within four of its standard errors of the other."""
+    for (one, error), (other, other_error) in pairs_of_values:
+        assert abs(one - other) < 4 * np.hypot(error, other_error)
+
+
+def test_cross_sections_of_samples_agree(simulation, moved):
+    standard = [0.0, 0.0]
+    check_agreement(
+        [
+            (mean_at(moved, standard), (simulation.sigma_fb, simulation.sigma_error_fb)),
+            (mean_at(simulation, THETA0), (moved.sigma_fb, moved.sigma_error_fb)),
+        ]
+    )
+    # The samples are large enough to see the difference.
+    assert abs(moved.sigma_fb - simulation.sigma_fb) > 10 * np.hypot(moved.sigma_error_fb, simulation.sigma_error_fb)
+
+
+def closure(fusion, n_points, n_events, seed):
+    """Cross-sections at random points from the weights of one sample and from direct generation."""
+    rng = np.random.default_rng(seed)
+    sample = vbf.simulate(n_events, seed=seed, fusion=fusion, quarks="all", cuts="P", show_progress=False)
+    names = sample.table.basis.param_names
+    for number in range(n_points):
+        theta = dict(zip(names, rng.uniform(-1.0, 1.0, len(names)).tolist(), strict=True))
+        direct = vbf.simulate(
+            100, seed=seed + number + 1, fusion=fusion, quarks="all", cuts="P", theta0=theta, show_progress=False
+        )
+        yield mean_at(sample, theta), (direct.sigma_fb, direct.sigma_error_fb)
+
+
+def test_closure():
+    check_agreement(closure("W", 2, 20_000, seed=35))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fusion", ["W", "neutral"])
+def test_closure_at_many_points(fusion):
+    results = list(closure(fusion, 20, 200_000, seed=50))
+    check_agreement(results)
+    assert len(results) == 20
 
 
 def test_cuts_on_one_side():
@@ -428,10 +534,12 @@ def test_score_at_a_large_coefficient():
     assert abs(mean - 0.117) < 0.10 * 0.117 + 3 * error
 
 
-def test_all_flavours_without_cuts():
-    result = vbf.simulate(100, seed=25, quarks="all", show_progress=False)
+@pytest.mark.parametrize(("fusion", "expected"), [("W", 2290.0), ("neutral", 820.0)])
+def test_all_flavours_without_cuts(fusion, expected):
+    result = vbf.simulate(100, seed=25, fusion=fusion, quarks="all", show_progress=False)
     assert result.sigma_error_fb < 3e-3 * result.sigma_fb
-    assert result.sigma_fb == pytest.approx(2290.0, rel=0.03)
+    assert result.sigma_fb == pytest.approx(expected, rel=0.03)
+    assert result.configuration["fusion"] == fusion
     assert result.configuration["cuts"] is None
     assert result.configuration["mu_f"] == EW.m_w
 
@@ -481,13 +589,15 @@ def test_settings_matter(rng):
         ({"mu_f": "sqrt_s"}, "mu_f='sqrt_s'"),
         ({"e": 0.0}, "e=0.0"),
         ({"quarks": "al"}, "did you mean 'all'"),
+        ({"fusion": "neutrl"}, "did you mean 'neutral'"),
+        ({"fusion": "all", "theta0": [0.1, 0.2]}, "6 coefficients"),
         ({"theta0": [0.1]}, "2 coefficients"),
         ({"theta0": [[0.1, 0.2]]}, "one reference point"),
         ({"theta0": {"cHWtild": 1.0}}, "did you mean 'cHWtil'"),
         ({"cuts": "pt_j3>20"}, "did you mean 'pt_j"),
-        ({"cuts": "pt_j2>7000"}, "no phase space is left"),
-        ({"cuts": "deta_jj>11"}, "no phase space is left"),
-        ({"cuts": "abs(eta_j1)<1, abs(eta_j2)<1, deta_jj>2"}, "no phase space is left"),
+        ({"cuts": "pt_j2>7000"}, "leave no phase space"),
+        ({"cuts": "deta_jj>11"}, "leave no phase space"),
+        ({"cuts": "abs(eta_j1)<1, abs(eta_j2)<1, deta_jj>2"}, "leave no phase space"),
     ],
 )
 def test_bad_input(arguments, message):
