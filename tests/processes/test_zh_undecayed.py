@@ -164,6 +164,17 @@ def test_events_are_drawn_at_the_reference_point(simulation, moved):
     assert set(np.unique(back.aux["flavour"])) == {1, 2}
 
 
+@pytest.mark.slow
+def test_closure_at_twenty_points(simulation):
+    # The polynomials of one sample against samples drawn at each point.
+    for seed, f_b in enumerate(np.random.default_rng(7).uniform(-5.0, 15.0, 20)):
+        direct = zh_undecayed.simulate(10_000, seed=100 + seed, theta0=[f_b], show_progress=False)
+        moved, weight = simulation.table.at([f_b]), direct.table.weights[:, 0]
+        for low in (0.0, 100.0, 300.0):
+            one, other = moved[simulation.table.column("pt") >= low], weight[direct.table.column("pt") >= low]
+            assert abs(one.sum() - other.sum()) < 4.5 * np.sqrt((one**2).sum() + (other**2).sum()), (f_b, low)
+
+
 def test_flavours_are_drawn_in_proportion_to_their_weight(moved):
     table = moved.table
     columns = [table.column(name).astype(np.float64) for name in ("sqrt_s", "y", "cos_theta")]
