@@ -127,7 +127,7 @@ def fit(sample: Sample, form: Form, start: Sequence[float]) -> Fit:
     def residual(values: FloatArray) -> FloatArray:
         return root * (form(sample.x, sample.y, *values) - sample.target)
 
-    found = least_squares(residual, start, x_scale="jac", max_nfev=400)
+    found = least_squares(residual, start, x_scale="jac", method="lm")
     return _fit(sample, found.x, -found.fun / root, found.jac / root[:, np.newaxis])
 
 
