@@ -20,21 +20,33 @@ in which quark flavours differ by factors that depend on s only.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import product as pairs
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
-from bit.errors import InputError, near_match
 from bit.parity import CPParity
+from bit.particles import LHEEvents
+from bit.processes.currents import Chirality, current
 from bit.processes.cuts import Cuts, parse_cuts
-from bit.processes.hvv import FB_GEV2, Electroweak, propagator
+from bit.processes.hvv import (
+    FB_GEV2,
+    Electroweak,
+    NeutralLine,
+    neutral_tensor_amplitude,
+    propagator,
+    sm_amplitude,
+    structures,
+    tensor_couplings,
+    weights_from_amplitudes,
+)
 from bit.processes.pdf import PartonDensities, load
+from bit.processes.record import Particles
 from bit.processes.simulation import (
-    SQRT_S_GEV,
     Events,
     Feature,
     Simulation,
@@ -42,6 +54,27 @@ from bit.processes.simulation import (
     reference_point,
     require_common,
     require_scale,
+)
+from bit.processes.zh_scattering import (
+    HIGGS,
+    QUARKS,
+    Z_BOSON,
+    ScatteringMap,
+    check_flavours,
+    colour_lines,
+    differential_factor,
+    draw_row,
+    find,
+    find_quarks,
+    incoming_codes,
+    incoming_pair,
+    invariant_mass,
+    luminosities,
+    quark_codes,
+    refuse,
+    to_laboratory,
+    to_rest_frame,
+    z_momentum,
 )
 
 PARAM_NAMES = ("cHW", "cHWtil", "cHq3")
@@ -67,14 +100,8 @@ FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 
 CP_PARITY = CPParity(flip=("phi", "f1LT_tilde", "f2LT_tilde", "fTTp_tilde"), odd_params=("cHWtil",))
 
-QUARKS = {
-    "u": (2, 0.5, 2 / 3),
-    "d": (1, -0.5, -1 / 3),
-    "s": (3, -0.5, -1 / 3),
-    "c": (4, 0.5, 2 / 3),
-    "b": (5, -0.5, -1 / 3),
-}
-"""PDG identity, isospin of the left-handed quark, and charge."""
+_LEPTONS = (11, 13, 15)
+_ELECTRON = 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +118,15 @@ class ZH:
         Masses and couplings.
     pdf : PartonDensities
         Densities; negative ones count as 0, so that every weight is positive.
+    vertex_shift : bool
+        Whether O_Hq3 shifts the coupling of the Z to left-handed quarks as well, by (v^2/Lambda^2) g_Z T3.
     """
 
     quarks: tuple[str, ...] = ("u", "d")
     mu_f: float | None = None
     electroweak: Electroweak = field(default_factory=Electroweak)
     pdf: PartonDensities = field(default_factory=load)
+    vertex_shift: bool = False
 
     @property
     def branching_ratio(self) -> float:
@@ -117,10 +147,7 @@ class ZH:
         ndarray of float64
             In GeV.
         """
-        s, m_z, m_h = sqrt_s**2, self.electroweak.m_z, self.electroweak.m_h
-        squared = (s - (m_z + m_h) ** 2) * (s - (m_z - m_h) ** 2) / (4.0 * s)
-        momentum: FloatArray = np.sqrt(np.maximum(squared, 0.0))
-        return momentum
+        return z_momentum(sqrt_s, self.electroweak)
 
     def squared_amplitudes(
         self, sqrt_s: FloatArray, cos_theta: FloatArray, cos_theta_l: FloatArray, phi: FloatArray
@@ -182,6 +209,8 @@ class ZH:
                 t3 = isospin if sigma < 0 else 0.0
                 sm = electroweak.z_charge(t3, charge) * pole
                 contact = np.full_like(s, electroweak.g_z * x * t3 / m_z**2)
+                if self.vertex_shift:
+                    contact += electroweak.g_z * x * t3 * pole
                 tensor = 2.0 * x * electroweak.cos * (electroweak.cos * sm + electroweak.sin * charge * photon)
                 result[row, 0] += sm**2 * uu
                 for column, (first, second, product) in enumerate(
@@ -224,21 +253,31 @@ class ZH:
             In fb/GeV, Z -> l l of one lepton flavour included. The sum over flavours is the truth as a
             function of the features, up to a factor that all terms share.
         """
-        scale = sqrt_s if self.mu_f is None else np.full_like(sqrt_s, self.mu_f)
-        tau = sqrt_s / SQRT_S_GEV
-        ids = [sign * QUARKS[quark][0] for quark in self.quarks for sign in (1, -1)]
-        ahead = np.maximum(self.pdf.xf(ids, tau * np.exp(y), scale), 0.0)
-        behind = np.maximum(self.pdf.xf(ids, tau * np.exp(-y), scale), 0.0)
-        quark_ahead = (ahead[:, 0::2] * behind[:, 1::2]).T
-        quark_behind = (ahead[:, 1::2] * behind[:, 0::2]).T
-        squared = quark_ahead[:, np.newaxis] * self.squared_amplitudes(sqrt_s, cos_theta, cos_theta_l, phi)
-        squared += quark_behind[:, np.newaxis] * self.squared_amplitudes(sqrt_s, -cos_theta, cos_theta_l, phi + math.pi)
-        s = sqrt_s**2
-        # 1/12 averages over spins and colours, 1/(2s) is the flux, k/(8 pi sqrt(s)) dcosT the phase space,
-        # and 2 d sqrt(s)/sqrt(s) dy the measure dx1 dx2/(x1 x2).
-        phase_space = self.z_momentum(sqrt_s) / (8.0 * math.pi * sqrt_s)
-        squared *= FB_GEV2 * self.branching_ratio / 12.0 / (2.0 * s) * phase_space * 2.0 / sqrt_s
-        return squared
+        ahead, behind = self.by_beam(sqrt_s, y, cos_theta, cos_theta_l, phi)
+        ahead += behind
+        ahead *= differential_factor(FB_GEV2 * self.branching_ratio, sqrt_s, self.z_momentum(sqrt_s))
+        return ahead
+
+    def by_beam(
+        self, sqrt_s: FloatArray, y: FloatArray, cos_theta: FloatArray, cos_theta_l: FloatArray, phi: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Weight polynomials of |M|^2 times parton densities, for the two assignments to the beams.
+
+        Parameters
+        ----------
+        sqrt_s, y, cos_theta, cos_theta_l, phi : ndarray of float64, shape (n,)
+            As for `differential_weights`.
+
+        Returns
+        -------
+        quark_ahead, quark_behind : ndarray of float64, shape (n_quarks, n_terms, n)
+            With the quark along +z, and along -z. Without unit, up to the same factor.
+        """
+        ahead, behind = luminosities(self.pdf, self.quarks, sqrt_s, y, self.mu_f)
+        return (
+            ahead[:, np.newaxis] * self.squared_amplitudes(sqrt_s, cos_theta, cos_theta_l, phi),
+            behind[:, np.newaxis] * self.squared_amplitudes(sqrt_s, -cos_theta, cos_theta_l, phi + math.pi),
+        )
 
 
 def features_of(
@@ -281,6 +320,162 @@ def features_of(
     return dict(zip(FEATURE_NAMES, columns, strict=True))
 
 
+def decay_products(
+    sqrt_s: FloatArray, cos_theta: FloatArray, cos_theta_l: FloatArray, phi: FloatArray, electroweak: Electroweak
+) -> FloatArray:
+    """Momenta in the partonic frame, with the Z in the half-plane of positive x.
+
+    Parameters
+    ----------
+    sqrt_s, cos_theta, cos_theta_l, phi : ndarray of float64, shape (n,)
+        Phase space, as in `ZH.differential_weights`.
+    electroweak : Electroweak
+        Masses.
+
+    Returns
+    -------
+    ndarray of float64, shape (3, n, 4)
+        (E, px, py, pz) of the Higgs boson, l- and l+ in GeV.
+    """
+    momentum = z_momentum(sqrt_s, electroweak)
+    energy = np.hypot(momentum, electroweak.m_z)
+    sin_theta, sin_theta_l = np.sqrt(1.0 - cos_theta**2), np.sqrt(1.0 - cos_theta_l**2)
+    zero = np.zeros_like(sqrt_s)
+    flight = np.stack([sin_theta, zero, cos_theta], axis=-1)
+    across = sin_theta_l * np.stack([np.cos(phi) * cos_theta, np.sin(phi), -np.cos(phi) * sin_theta])
+    result = np.empty((3, len(sqrt_s), 4))
+    result[0, :, 0] = np.hypot(momentum, electroweak.m_h)
+    result[0, :, 1:] = -momentum[:, np.newaxis] * flight
+    for lepton, sign in ((1, 1.0), (2, -1.0)):
+        result[lepton, :, 0] = 0.5 * (energy + sign * momentum * cos_theta_l)
+        along = 0.5 * (momentum + sign * energy * cos_theta_l)
+        result[lepton, :, 1:] = along[:, np.newaxis] * flight + sign * 0.5 * electroweak.m_z * across.T
+    return result
+
+
+_WHAT = (
+    "pp -> Z H with Z -> l l: each needs an incoming quark and antiquark of one flavour, and one Higgs boson, one l- "
+    "and one l+ of one flavour that are outgoing (status 1)"
+)
+
+
+def features_of_particles(events: LHEEvents) -> tuple[FloatArray, tuple[str, ...]]:
+    """Features of the events of a Les Houches file, for `bit.read_lhe`.
+
+    Parameters
+    ----------
+    events : LHEEvents
+        Each with one Higgs boson and one pair l- l+ of one flavour, all outgoing. The Z is their sum.
+
+    Returns
+    -------
+    features : ndarray of float64, shape (n_events, 15)
+        As in `FEATURES`; the partonic frame is the rest frame of ZH, by a boost without rotation.
+    names : tuple of str
+        `FEATURE_NAMES`.
+
+    Raises
+    ------
+    InputError
+        For events of other processes; it counts them.
+    """
+    higgs, minus, plus = events.momenta[_outgoing(events)]
+    z_boson = minus + plus
+    total = z_boson + higgs
+    at_rest, apart = to_rest_frame(np.stack([z_boson, minus - plus]), total)
+    x, y, z = at_rest[:, 1:].T
+    transverse = np.hypot(x, y)
+    momentum = np.hypot(transverse, z)
+    cos_theta, sin_theta = z / momentum, transverse / momentum
+    # Along x, away from the beam in the plane of scattering, and y = beam x flight.
+    cos_z, sin_z = x / transverse, y / transverse
+    ahead = cos_z * apart[:, 1] + sin_z * apart[:, 2]
+    phi = np.arctan2(cos_z * apart[:, 2] - sin_z * apart[:, 1], cos_theta * ahead - sin_theta * apart[:, 3])
+    # Massless leptons have energies (E_Z +- k cos th)/2.
+    cos_theta_l = np.clip(apart[:, 0] / momentum, -1.0, 1.0)
+    rapidity = np.arctanh(total[:, 3] / total[:, 0])
+    pt = np.hypot(z_boson[:, 1], z_boson[:, 2])
+    features = features_of(invariant_mass(total), rapidity, cos_theta, cos_theta_l, phi, pt)
+    return np.stack(list(features.values()), axis=-1), FEATURE_NAMES
+
+
+def _outgoing(events: LHEEvents) -> npt.NDArray[np.int64]:
+    """Places of Higgs boson, l- and l+, shape (3, n)."""
+    places = find(events, [(1, (HIGGS,)), (1, _LEPTONS), (1, [-code for code in _LEPTONS])], _WHAT)
+    _, minus, plus = events.pdg[places]
+    refuse(minus != -plus, _WHAT)
+    return places
+
+
+def weights_of_particles(
+    events: LHEEvents, *, electroweak: Electroweak | None = None, vertex_shift: bool = False
+) -> FloatArray:
+    """Weight polynomial of |M|^2 of the events of a Les Houches file, from currents and their momenta as they are.
+
+    Parameters
+    ----------
+    events : LHEEvents
+        As for `features_of_particles`, with an incoming quark and antiquark of one flavour.
+    electroweak : Electroweak, optional
+        Masses and couplings, default those of `simulate`.
+    vertex_shift : bool, default=False
+        As for `simulate`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_events, 10)
+        For the flavour of the event, summed over helicities, normalised as `ZH.squared_amplitudes`. The mass of the
+        lepton pair may differ from mZ; the propagator of this Z is left out, as all terms share it.
+
+    Raises
+    ------
+    InputError
+        For events of other processes; it counts them.
+    """
+    constants = Electroweak() if electroweak is None else electroweak
+    names, incoming = find_quarks(events, _WHAT)
+    momenta = events.momenta[np.concatenate([incoming, _outgoing(events)[1:]])]
+    terms = np.empty((len(events), 10))
+    for name in names:
+        code, isospin, charge = QUARKS[name]
+        rows = events.pdg[incoming[0]] == code
+        terms[rows] = _from_currents(momenta[:, rows], isospin, charge, constants, vertex_shift)
+    return terms
+
+
+def _from_currents(
+    momenta: FloatArray, isospin: float, charge: float, electroweak: Electroweak, vertex_shift: bool
+) -> FloatArray:
+    """Weight polynomial for momenta of quark, antiquark, l- and l+, shape (n, 10)."""
+    quark, antiquark, minus, plus = momenta
+    s = invariant_mass(quark + antiquark) ** 2
+    pole, photon = propagator(s, electroweak.m_z), electroweak.e * charge / s
+    unit = tensor_couplings(1.0, 0.0, 0.0, electroweak)
+    leptons = {-1: electroweak.z_charge(-0.5, -1.0), 1: electroweak.z_charge(0.0, -1.0)}
+    contact = electroweak.vev2_per_tev2 * (1.0 / electroweak.m_z**2 + (pole if vertex_shift else 0.0))
+    amplitudes = []
+    for chirality, lepton in pairs(_CHIRALITIES, _CHIRALITIES):
+        t3 = isospin if chirality < 0 else 0.0
+        line = NeutralLine(z=electroweak.z_charge(t3, charge) * pole, photon=photon)
+        decay = NeutralLine(z=leptons[lepton], photon=0.0)
+        found = structures(
+            quark + antiquark, current(antiquark, quark, chirality), -(minus + plus), current(minus, plus, lepton)
+        )
+        amplitudes.append(
+            [
+                sm_amplitude(found.sm, electroweak.m_z, line.z * decay.z, electroweak),
+                neutral_tensor_amplitude(found.even, unit, line, decay, electroweak),
+                neutral_tensor_amplitude(found.odd, unit, line, decay, electroweak),
+                sm_amplitude(found.sm, electroweak.m_z, electroweak.g_z * t3 * contact * decay.z, electroweak),
+            ]
+        )
+    norm = 3.0 / (8.0 * math.pi) / (leptons[-1] ** 2 + leptons[1] ** 2) / electroweak.m_z**2
+    return norm * weights_from_amplitudes(np.array(amplitudes))
+
+
+_CHIRALITIES: Final[tuple[Chirality, Chirality]] = (-1, 1)
+
+
 def simulate(
     n_events: int,
     *,
@@ -290,6 +485,7 @@ def simulate(
     cuts: str | None = None,
     flavour: Literal["summed", "latent"] = "summed",
     quarks: Sequence[str] = ("u", "d"),
+    vertex_shift: bool = False,
     theta0: ThetaLike | None = None,
     show_progress: bool = True,
 ) -> Simulation:
@@ -309,11 +505,13 @@ def simulate(
         Comparisons of features with numbers, ``"pt>200, abs(y)<2.5"``.
     flavour : {"summed", "latent"}, default="summed"
         "summed" adds the weights of all quark flavours, so that they are a function of the features.
-        "latent" draws one flavour for each event in proportion to its nominal weight, keeps its PDG identity
-        in ``aux["flavour"]`` and gives the event that flavour's polynomial, so that the truth as a function of
-        the features is an average.
+        "latent" draws one flavour for each event in proportion to its weight at the reference point, keeps its PDG
+        identity in ``aux["flavour"]`` and gives the event that flavour's polynomial, so that the truth as a function
+        of the features is an average.
     quarks : sequence of str, default=("u", "d")
         Initial flavours out of u, d, s, c, b.
+    vertex_shift : bool, default=False
+        Let O_Hq3 shift the coupling of the Z to left-handed quarks as well, by (v^2/Lambda^2) g_Z T3.
     theta0 : array-like of shape (3,), or mapping, optional
         Reference point of the weights in TeV^-2, at which the events are drawn; default the Standard Model.
     show_progress : bool, default=True
@@ -340,9 +538,14 @@ def simulate(
     """
     basis = PolynomialBasis(PARAM_NAMES, order=2)
     point = reference_point(basis, theta0)
-    _check(n_events, seed, mu_f, e, flavour, quarks)
-    process = ZH(tuple(quarks), None if mu_f == "sqrt_s" else float(mu_f), Electroweak(e=e))
-    cube = _Cube.of(process, parse_cuts(cuts, FEATURE_NAMES), basis.monomials(point), latent=flavour == "latent")
+    require_common(n_events, seed, e)
+    require_scale(None if mu_f == "sqrt_s" else mu_f, "'sqrt_s'")
+    check_flavours(flavour, quarks)
+    scale = None if mu_f == "sqrt_s" else float(mu_f)
+    process = ZH(tuple(quarks), scale, Electroweak(e=e), vertex_shift=bool(vertex_shift))
+    selection = parse_cuts(cuts, FEATURE_NAMES)
+    scattering = ScatteringMap.of(selection, process.electroweak, "zh")
+    cube = _Cube(process, scattering, selection, basis.monomials(point), flavour == "latent")
     return generate(
         cube,
         basis,
@@ -357,6 +560,7 @@ def simulate(
             "cuts": cuts,
             "flavour": flavour,
             "quarks": list(quarks),
+            "vertex_shift": process.vertex_shift,
             "branching_ratio": process.branching_ratio,
             "pdf": load().origin,
         },
@@ -368,50 +572,18 @@ def simulate(
 _N_EFF_FRACTION = 0.75
 
 
-def _draw_flavour(nominal: FloatArray, coins: FloatArray) -> npt.NDArray[np.int64]:
-    """Row of `nominal`, shape (n_quarks, n), in proportion to its values."""
-    reached = np.cumsum(nominal, axis=0)
-    chosen: npt.NDArray[np.int64] = (coins * reached[-1] >= reached[:-1]).sum(axis=0)
-    return chosen
-
-
-def _check(n_events: int, seed: int, mu_f: object, e: float, flavour: str, quarks: Sequence[str]) -> None:
-    """Refuse arguments of `simulate` outside their rule."""
-    require_common(n_events, seed, e)
-    require_scale(None if mu_f == "sqrt_s" else mu_f, "'sqrt_s'")
-    if flavour not in ("summed", "latent"):
-        raise InputError(f"flavour={flavour!r}: {near_match(flavour, ('summed', 'latent'))}")
-    for quark in quarks:
-        if quark not in QUARKS:
-            raise InputError(f"quarks name {quark!r}: {near_match(quark, QUARKS)}")
-    if not quarks or len(set(quarks)) != len(quarks):
-        raise InputError(f"quarks={list(quarks)!r}: name at least one flavour, and each once.")
-
-
 @dataclass(frozen=True, eq=False)
 class _Cube:
-    """Map of the unit hypercube on the phase space, within the range that cuts leave.
+    """Map of the unit hypercube on the phase space; the angles of the decay are flat.
 
-    s has density 1/s^2, all other variables are flat; pT > p_min bounds s from below and |cosT| from above.
+    A sixth dimension draws the flavour, where events keep it.
     """
 
     process: ZH
+    scattering: ScatteringMap
     cuts: Cuts
     monomials: FloatArray
     latent: bool
-    pt_min: float
-    s_min: float
-    s_max: float
-
-    @classmethod
-    def of(cls, process: ZH, cuts: Cuts, monomials: FloatArray, *, latent: bool) -> _Cube:
-        m_z, m_h = process.electroweak.m_z, process.electroweak.m_h
-        pt_min, pt_max = cuts.window("pt", 0.0, SQRT_S_GEV)
-        threshold = math.hypot(m_z, pt_min) + math.hypot(m_h, pt_min)
-        low, high = cuts.window("sqrt_s", threshold, SQRT_S_GEV)
-        if not (pt_min < pt_max and low < high):
-            raise InputError(f"zh: the cuts leave no phase space below {SQRT_S_GEV:.0f} GeV; loosen them.")
-        return cls(process, cuts, monomials, latent, pt_min, low**2, high**2)
 
     @property
     def n_dim(self) -> int:
@@ -419,36 +591,62 @@ class _Cube:
 
     def phase_space(self, points: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
         """Features and Jacobian d(sqrt_s, y, cosT, cos th, ph)/d(points)."""
-        u_s, u_y, u_theta, u_theta_l, u_phi = points.T[:5]
-        inverse = 1.0 / self.s_min - u_s * (1.0 / self.s_min - 1.0 / self.s_max)
-        sqrt_s = np.sqrt(1.0 / inverse)
-        y_max = np.log(SQRT_S_GEV / sqrt_s)
-        momentum = self.process.z_momentum(sqrt_s)
-        # At threshold the momentum may round to 0; without a cut on pT the quotient is 0 there, too.
-        lowest = self.pt_min / np.maximum(momentum, np.finfo(np.float64).tiny)
-        cos_max = np.sqrt(np.maximum(1.0 - lowest**2, 0.0))
-        y, cos_theta = y_max * (2.0 * u_y - 1.0), cos_max * (2.0 * u_theta - 1.0)
-        cos_theta_l, phi = 2.0 * u_theta_l - 1.0, math.pi * (2.0 * u_phi - 1.0)
-        pt = momentum * np.sqrt(1.0 - cos_theta**2)
-        jacobian = sqrt_s**3 / 2.0 * (1.0 / self.s_min - 1.0 / self.s_max) * y_max * cos_max * 16.0 * math.pi
-        return features_of(sqrt_s, y, cos_theta, cos_theta_l, phi, pt), jacobian
-
-    def weights(self, features: dict[str, FloatArray]) -> FloatArray:
-        names = ("sqrt_s", "y", "cos_theta", "cos_theta_l", "phi")
-        return self.process.differential_weights(*(features[name] for name in names))
+        found = self.scattering(points[:, 0], points[:, 1], points[:, 2])
+        cos_theta_l, phi = 2.0 * points[:, 3] - 1.0, math.pi * (2.0 * points[:, 4] - 1.0)
+        features = features_of(found.sqrt_s, found.y, found.cos_theta, cos_theta_l, phi, found.pt)
+        return features, found.jacobian * 16.0 * math.pi
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         features, jacobian = self.phase_space(points)
-        density = (self.monomials @ self.weights(features)).sum(axis=0) * jacobian
+        density = (self.monomials @ self.process.differential_weights(*_coordinates(features))).sum(axis=0) * jacobian
         density[~self.cuts.passes(features)] = 0.0
         # Interference grows like s: the emphasis follows its square, the Fisher information of the tail.
         return density, features["sqrt_s"] ** 4
 
     def events(self, points: FloatArray) -> Events:
         features, _ = self.phase_space(points)
-        by_flavour = self.weights(features)
+        by_flavour = self.process.differential_weights(*_coordinates(features))
         if not self.latent:
             return Events(features, by_flavour.sum(axis=0).T)
-        chosen = _draw_flavour(self.monomials @ by_flavour, points[:, 5])
-        pdg = np.array([QUARKS[quark][0] for quark in self.process.quarks])[chosen]
-        return Events(features, by_flavour[chosen, :, np.arange(len(chosen))], {"flavour": pdg})
+        chosen = draw_row(self.monomials @ by_flavour, points[:, 5])
+        return Events(
+            features,
+            by_flavour[chosen, :, np.arange(len(chosen))],
+            {"flavour": quark_codes(self.process.quarks)[chosen]},
+        )
+
+    def particles(self, points: FloatArray, rng: np.random.Generator) -> Particles:
+        features, _ = self.phase_space(points)
+        coordinates = _coordinates(features)
+        # Rows of the first half have the quark along +z.
+        shares = self.monomials @ np.concatenate(self.process.by_beam(*coordinates))
+        n_quarks, n = len(self.process.quarks), len(points)
+        if self.latent:
+            # As in `events`: a common factor changes no flavour.
+            flavour = draw_row(shares[:n_quarks] + shares[n_quarks:], points[:, 5])
+            shares *= np.tile(np.arange(n_quarks)[:, np.newaxis] == flavour, (2, 1))
+        row = draw_row(shares, rng.random(n))
+        quarks = quark_codes(self.process.quarks)[row % n_quarks]
+        y, azimuth = features["y"], 2.0 * math.pi * rng.random(n)
+        sqrt_s, _, cos_theta, cos_theta_l, phi = coordinates
+        at_rest = decay_products(sqrt_s, cos_theta, cos_theta_l, phi, self.process.electroweak)
+        higgs, minus, plus = to_laboratory(at_rest, y, azimuth)
+        z_boson = minus + plus
+        higgs[:, 1:3] = -z_boson[:, 1:3]
+        incoming = incoming_pair(z_boson + higgs)
+        others = np.tile([Z_BOSON, HIGGS, _ELECTRON, -_ELECTRON], (n, 1))
+        pdg = np.concatenate([incoming_codes(quarks, row < n_quarks), others], axis=1)
+        electroweak = self.process.electroweak
+        return Particles(
+            pdg=pdg,
+            status=(-1, -1, 2, 1, 1, 1),
+            mothers=((0, 0), (0, 0), (1, 2), (1, 2), (3, 3), (3, 3)),
+            colour=colour_lines(pdg),
+            momenta=np.stack([*incoming, z_boson, higgs, minus, plus], axis=1),
+            mass=np.array([0.0, 0.0, electroweak.m_z, electroweak.m_h, 0.0, 0.0]),
+        )
+
+
+def _coordinates(features: Mapping[str, FloatArray]) -> tuple[FloatArray, ...]:
+    """Phase space out of the features, in the order of `ZH.differential_weights`."""
+    return tuple(features[name] for name in ("sqrt_s", "y", "cos_theta", "cos_theta_l", "phi"))

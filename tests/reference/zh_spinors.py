@@ -38,7 +38,7 @@ def momenta(sqrt_s, cos_theta, cos_theta_l, phi, electroweak):
     return quark, antiquark, z_boson, *leptons
 
 
-def squared_amplitudes(sqrt_s, cos_theta, cos_theta_l, phi, *, isospin, charge, electroweak=None):
+def squared_amplitudes(sqrt_s, cos_theta, cos_theta_l, phi, *, isospin, charge, electroweak=None, vertex_shift=False):
     """Weight polynomial, shape (n, 10), with the normalisation of the fast form."""
     ew = electroweak or Electroweak()
     quark, antiquark, z_boson, minus, plus = momenta(sqrt_s, cos_theta, cos_theta_l, phi, ew)
@@ -57,13 +57,15 @@ def squared_amplitudes(sqrt_s, cos_theta, cos_theta_l, phi, *, isospin, charge, 
                 -z_boson,
                 current(minus, plus, lepton_chirality),
             )
+            # The shift of the coupling of the Z, (v^2/Lambda^2) g_Z T3, times the vertex (2 mZ^2/v) h Z Z.
+            shift = ew.vev**2 / 1e6 * ew.g_z * t3 * 2 * ew.m_z**2 / ew.vev * pole if vertex_shift else 0.0
             on_shell = NeutralLine(z=coupling, photon=0.0)
             amplitudes.append(
                 [
                     sm_amplitude(found.sm, ew.m_z, line.z * coupling, ew),
                     neutral_tensor_amplitude(found.even, unit, line, on_shell, ew),
                     neutral_tensor_amplitude(found.odd, unit, line, on_shell, ew),
-                    2 * ew.vev / 1e6 * ew.g_z * t3 * coupling * found.sm,
+                    (2 * ew.vev / 1e6 * ew.g_z * t3 + shift) * coupling * found.sm,
                 ]
             )
     norm = 3 / (8 * np.pi) / (leptons[-1] ** 2 + leptons[1] ** 2) / ew.m_z**2
