@@ -1,28 +1,30 @@
 """Whether splits of trees with linear leaves are better chosen by what lines gain than by what constants gain.
 
-    python benchmarks/split_gain.py [--trees 60] [--repeats 2] [--seeds 1] [--cache FOLDER]
+    python benchmarks/split_gain.py [--seconds 6] [--seeds 1] [--cache FOLDER]
 
 A split on feature f is chosen for the largest sum over both children of
 
-- constants: S_u^2 / S_0, the Fisher information of constant leaves (the package's rule, and its own code);
-- lines, bin means: S_u^2 / S_0 + C_ux^2 / C_xx, with C the sums of w_0 x^2 and u x around the mean, x = x_f. The
-  mean of x in a bin stands for x, so that the histograms of S_0 and S_u say it all and only the scan is longer;
+- constants: S_u^2 / S_0, the Fisher information of constant leaves, u the pseudo-residual weights (what the package
+  does, and its own code);
+- lines, bin means: S_u^2 / S_0 + C_ux^2 / C_xx, x = x_f, C the sums of w_0 x^2 and u x around the mean. In every bin x
+  is replaced by its mean, so that the histograms of S_0 and S_u say it all, and only the scan is longer;
 - lines, exact: the same with x itself: three more sums in every bin;
-- planes: S_u^2 / S_0 + b^T A^-1 b for a fit that is linear in f and in up to three features that lead to the node,
-  those which gained most, about as the leaf will be: up to fifteen sums in every bin, siblings share none of them.
+- lines after a plane: the same as for bin means, for what a fit to the node, linear in up to four features that lead to
+  it, leaves of u: one more sum in every bin, no differences of parent and child;
+- planes: S_u^2 / S_0 + b^T A^-1 b for fits to the children that are linear in f and in up to three features that lead
+  to the node, nearly as the leaves will be: up to fourteen sums in every bin.
 
-Everything else is the package's: binning, division of the events, histograms of constants, linear leaves with the
-ridge that two halves of the events choose, residuals. Trees of depth 4 and 6, learning rate 0.2, 50 events per leaf,
-255 bins, one function at a time, 2e5 events for training and 1e5 others for the test, one thread:
+Everything else is the package's: bins, division of the events, histograms of constants, linear leaves whose ridge two
+halves of the events choose, residuals. Learning rate 0.2, depth 4 and 6, 50 events per leaf, 255 bins, one function at
+a time, 2e5 events for training and 1e5 others for the test, one thread:
 
-- VBF: cuts P, the features x1, x2, dphi_jj, deta_jj, and cHWtil;
+- VBF: cuts P, the features x1, x2, dphi_jj, deta_jj, cHWtil;
 - ZH: all fifteen features, cHW and cHWtil.
 
-For each rule it prints the time per tree and, relative to constants with equally many trees and with equal time, the
-ratio of the mean squared errors of the score and 10^4 times the difference of rho^2, both with the error of a paired
-bootstrap over test events. At equal time every rule has as long as constants need for all of their trees. The rules
-take turns tree by tree, all of it is repeated, and of each tree the shortest time counts. The last two rules are
-there to see what is possible: what they sum is not shared between siblings, so they could be somewhat faster.
+Every rule may train for so many seconds (processor time of the thread; the rules take turns, and the quickest of five
+trees stands for all five). Printed are rho^2, the mean squared error of the score relative to that of constants and the
+difference of rho^2, both with errors of a paired bootstrap over the test events: with equally many trees, as many as
+the slowest rule grows, and with equal time. Another training sample (--seeds 1 2) tells how far it depends on that.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _contenders import simulated
@@ -38,8 +41,8 @@ from _contenders import simulated
 import bit
 from bit.kernels._jit import inlined, kernel
 from bit.kernels.dtypes import N_CODES
+from bit.kernels.residuals import LEAF_FEATURES
 from bit.kernels.splitting import _count, _effective
-from bit.metrics import rho2
 from bit.trees.boosting import BinnedEvents, BoostingPlan, _Booster, bin_events
 from bit.trees.grower import GrowthRules, Tree, _Candidate, _Grower
 from bit.trees.shards import Shards
@@ -49,7 +52,7 @@ TRAIN, TEST, REPLICAS = 200_000, 100_000, 200
 LEARNING_RATE, LEAF_EVENTS, DEPTHS = 0.2, 50, (4, 6)
 SAMPLES = {"VBF": ("vbf", {"cuts": "P"}, ("x1", "x2", "dphi_jj", "deta_jj")), "ZH": ("zh", {}, None)}
 TASKS = (("VBF", "cHWtil"), ("ZH", "cHW"), ("ZH", "cHWtil"))
-_PATH = 3  # features that lead to a node, beside that of the split
+_BLOCK = 5  # trees
 _FLAT = 1e-10  # smallest variance of x, of which the whole range is 2
 _RIDGE = 1e-6  # of the planes, relative to the diagonal
 
@@ -80,23 +83,27 @@ def _allowed(below, total, bounds):
 
 
 @kernel
-def find_lines(histogram, means, exact, n_edges, first, unit, bounds, out_split, out_left):
-    """Best split of a node by lines in the children; x from the mean of its bin, or exact sums of x, x^2 and u x."""
+def find_lines(histogram, rest, means, exact, n_edges, bounds, out_split, out_left):
+    """Best split of a node by lines in the children, for sums `rest` of u in every bin.
+
+    x is the mean of its bin, unless `exact` has the sums of w_0 x, w_0 x^2 and u x.
+    """
     n_features = n_edges.size
     total = np.zeros(4, dtype=np.int64)
     below = np.zeros(4, dtype=np.int64)
     sums = np.zeros((5, 256))
     gains = np.zeros(256)
+    residual = 0.0
     for code in range(256):
+        residual += rest[0, code]
         for c in range(4):
             total[c] += histogram[0, code, c]
-    w_unit = 1.0 / bounds[0]
-    s0, su = total[0] * w_unit, total[first] * unit
-    constant, best = su * su / s0, 0.0
+    unit, best = 1.0 / bounds[0], 0.0
+    constant = residual * residual / (total[0] * unit)
     for f in range(n_features):
         a, b, c, d, e = 0.0, 0.0, 0.0, 0.0, 0.0
         for code in range(256):
-            x, w, u = means[f, code], histogram[f, code, 0] * w_unit, histogram[f, code, first] * unit
+            x, w, u = means[f, code], histogram[f, code, 0] * unit, rest[f, code]
             a += w
             b += u
             if exact.size == 0:
@@ -246,6 +253,41 @@ def _add_bin(sums, x, n_path, out):
         out[n + 3 + p] += sums[2 + p] * x
 
 
+# ---------------------------------------------------------------------- lines after the plane of the node
+@kernel
+def sum_rest(codes, values, rows, nominal, residual, path, out):
+    """Sums of u in every bin, less w times what is linear in the features of the path; see `sum_planes`."""
+    n_path = path.size
+    z, slope = np.empty(n_path), np.zeros(n_path)
+    matrix, right = np.empty((n_path, n_path)), np.empty(n_path)
+    sums = np.zeros(2 + 2 * n_path + n_path * (n_path + 1) // 2)
+    for i in range(rows.size):
+        row = rows[i]
+        w, u, at = nominal[row], residual[row], 2 + 2 * n_path
+        sums[0] += w
+        sums[1] += u
+        for p in range(n_path):
+            z[p] = values[row, path[p]]
+            sums[2 + p] += w * z[p]
+            sums[2 + n_path + p] += u * z[p]
+            for q in range(p + 1):
+                sums[at] += w * z[p] * z[q]
+                at += 1
+    _plane(sums, n_path, n_path, matrix, right)
+    for p in range(n_path - 1, -1, -1):
+        slope[p] = right[p]
+        for q in range(p + 1, n_path):
+            slope[p] -= matrix[q, p] * slope[q]
+        slope[p] *= matrix[p, p]
+    for i in range(rows.size):
+        row = rows[i]
+        u = residual[row]
+        for p in range(n_path):
+            u -= nominal[row] * slope[p] * (values[row, path[p]] - sums[2 + p] / sums[0])
+        for f in range(values.shape[1]):
+            out[f, codes[row, f]] += u
+
+
 # ---------------------------------------------------------------------- growth
 @dataclass(frozen=True, eq=False)
 class Values:
@@ -256,6 +298,7 @@ class Values:
 
     @classmethod
     def of(cls, features: np.ndarray, shards: Shards) -> Values:
+        """Scale as the fit of the leaves does."""
         scaled = ((features - shards._origin) * shards._unit).astype(np.float32)
         shard, means = shards._shards[0], np.zeros((features.shape[1], N_CODES))
         for f, column in enumerate(shard.columns):
@@ -270,46 +313,54 @@ class _LinesOfMeans(_Grower):
     values: Values
 
     def with_splits(self, candidates: list[_Candidate], histograms: np.ndarray) -> list[_Candidate]:
+        quanta = self.quanta
+        sizes = (float(quanta.scales[0]), quanta.square_scale, quanta.count_bits, quanta.quantum)
         for candidate in candidates:
             split, left = np.full(2, -1), np.zeros(4, dtype=np.int64)
             histogram = candidate.histogram.reshape(-1, N_CODES, 4)
-            candidate.gain = self.find(candidate, histogram, split, left)
+            found = (self.n_edges, (*sizes, self.rules.min_samples_leaf), split, left)
+            candidate.gain = self.find(candidate, histogram, found)
             candidate.feature, candidate.bins = split.tolist()
             candidate.left_sums = left
         return [candidate for candidate in candidates if candidate.feature >= 0]
 
-    @property
-    def bounds(self) -> tuple[float, float, int, int, int]:
-        quanta = self.quanta
-        scale = float(quanta.scales[0])
-        return scale, quanta.square_scale, quanta.count_bits, quanta.quantum, self.rules.min_samples_leaf
+    def events_of(self, candidate: _Candidate) -> tuple[np.ndarray, ...]:
+        """What the sums of a node are taken of."""
+        shard = self.shards._shards[0]
+        low, high = shard.views[0].bounds[candidate.segment]
+        rows = shard.views[0].rows[low:high]
+        if shard.views[0].whole:
+            rows = np.arange(low, high, dtype=rows.dtype)
+        return shard.codes, self.values.scaled, rows, shard.nominal, shard.residual[:, shard.first_residual]
 
-    def rows_of(self, candidate: _Candidate) -> np.ndarray:
-        view = self.shards._shards[0].views[0]
-        low, high = view.bounds[candidate.segment]
-        return np.arange(low, high, dtype=view.rows.dtype) if view.whole else view.rows[low:high]
+    def rest(self, candidate: _Candidate, histogram: np.ndarray) -> np.ndarray:
+        """Sums of u in every bin."""
+        sums: np.ndarray = histogram[:, :, self.quanta.first] / self.quanta.scales[1]
+        return sums
 
     def exact(self, candidate: _Candidate) -> np.ndarray:
+        """Sums of w x, w x^2 and u x in every bin, or nothing."""
         return np.empty((0, 0, 0))
 
-    def find(self, candidate: _Candidate, histogram: np.ndarray, split: np.ndarray, left: np.ndarray) -> float:
-        first, unit = self.quanta.first, 1.0 / float(self.quanta.scales[1])
-        exact = self.exact(candidate)
-        return find_lines(histogram, self.values.means, exact, self.n_edges, first, unit, self.bounds, split, left)
+    def find(self, candidate: _Candidate, histogram: np.ndarray, found: tuple[Any, ...]) -> float:
+        """Gain of the best split, which is written to the arrays in `found`."""
+        rest = self.rest(candidate, histogram)
+        return find_lines(histogram, rest, self.values.means, self.exact(candidate), *found)
 
 
 class _Lines(_LinesOfMeans):
     """The same with x itself."""
 
     def exact(self, candidate: _Candidate) -> np.ndarray:
-        shard, sums = self.shards._shards[0], np.zeros((len(self.n_edges), N_CODES, 3))
-        residual = shard.residual[:, shard.first_residual]
-        sum_lines(shard.codes, self.values.scaled, self.rows_of(candidate), shard.nominal, residual, sums)
+        sums = np.zeros((len(self.n_edges), N_CODES, 3))
+        sum_lines(*self.events_of(candidate), sums)
         return sums
 
 
-class _Planes(_LinesOfMeans):
-    """The same for fits in several features."""
+class _AfterPlane(_LinesOfMeans):
+    """The same for what a plane in the features that lead to the node leaves of the residuals."""
+
+    n_path = LEAF_FEATURES
 
     def root(self, *, of_all_events: bool) -> list[_Candidate]:
         self.gained: dict[int, dict[int, float]] = {0: {}}  # by segment: what the features on the way gained
@@ -329,19 +380,37 @@ class _Planes(_LinesOfMeans):
             self.gained[left.segment] = self.gained[right.segment] = gained
         return super().with_splits(candidates, histograms)
 
-    def find(self, candidate: _Candidate, histogram: np.ndarray, split: np.ndarray, left: np.ndarray) -> float:
-        gained, shard = self.gained[candidate.segment], self.shards._shards[0]
-        path = np.array(sorted(gained, key=lambda f: -gained[f])[:_PATH], dtype=np.int64)
+    def path(self, candidate: _Candidate) -> np.ndarray:
+        """The features that lead to a node and gained most."""
+        gained = self.gained[candidate.segment]
+        return np.array(sorted(gained, key=lambda f: -gained[f])[: self.n_path], dtype=np.int64)
+
+    def rest(self, candidate: _Candidate, histogram: np.ndarray) -> np.ndarray:
+        path = self.path(candidate)
+        if len(path) == 0:
+            return super().rest(candidate, histogram)
+        sums = np.zeros((len(self.n_edges), N_CODES))
+        sum_rest(*self.events_of(candidate), path, sums)
+        return sums
+
+
+class _Planes(_AfterPlane):
+    """By planes in the children."""
+
+    n_path = LEAF_FEATURES - 1
+
+    def find(self, candidate: _Candidate, histogram: np.ndarray, found: tuple[Any, ...]) -> float:
+        path = self.path(candidate)
         sums = np.zeros((len(self.n_edges), N_CODES, 2 + 2 * len(path) + len(path) * (len(path) + 1) // 2))
-        residual = shard.residual[:, shard.first_residual]
-        sum_planes(shard.codes, self.values.scaled, self.rows_of(candidate), shard.nominal, residual, path, sums)
-        return find_planes(histogram, sums, self.values.means, path, self.n_edges, self.bounds, split, left)
+        sum_planes(*self.events_of(candidate), path, sums)
+        return find_planes(histogram, sums, self.values.means, path, *found)
 
 
 GROWERS: dict[str, type[_Grower]] = {
     "constants": _Grower,
     "lines, bin means": _LinesOfMeans,
     "lines, exact": _Lines,
+    "lines after a plane": _AfterPlane,
     "planes": _Planes,
 }
 
@@ -370,11 +439,20 @@ class _Training(_Booster):
             frontier = [child for parent in frontier for child in grower.split(parent)]
         return grower.tree
 
+    def clock(self) -> np.ndarray:
+        """Time spent after each tree; of five neighbours, which cost about the same, the quickest stands for all."""
+        blocks = [self.times[low : low + _BLOCK] for low in range(0, len(self.times), _BLOCK)]
+        return np.cumsum([min(block) for block in blocks for _ in block])
+
+    def spent(self) -> float:
+        """Time spent so far."""
+        return float(self.clock()[-1]) if self.times else 0.0
+
     def step(self) -> None:
         """Add a tree, timed, and predict."""
-        start = time.perf_counter()
+        start = time.thread_time()
         self.add_tree(np.random.default_rng(0))
-        self.times.append(time.perf_counter() - start)
+        self.times.append(time.thread_time() - start)
         tree, shard = self.trees[-1], self.test_shards._shards[0]
         self.test_shards.update(tree.walk, tree.value, tree.linear.walk, for_root=False)
         rest = shard.residual[:, shard.first_residual]
@@ -382,10 +460,10 @@ class _Training(_Booster):
 
 
 # ---------------------------------------------------------------------- comparison
-def plan_of(depth: int, trees: int) -> BoostingPlan:
+def plan_of(depth: int) -> BoostingPlan:
     rules = GrowthRules(depth, None, LEAF_EVENTS, float(LEAF_EVENTS), 0.0, 0.0)
     return BoostingPlan(
-        n_estimators=trees,
+        n_estimators=1,
         learning_rate=LEARNING_RATE,
         rules=rules,
         max_bins=255,
@@ -416,84 +494,70 @@ def sample(name: str, term: str, n_events: int, seed: int, cache: Path | None) -
 
 
 def trained(
-    events: BinnedEvents, test: bit.EventTable, depth: int, trees: int, repeats: int
-) -> tuple[dict[str, np.ndarray], dict[str, list[np.ndarray]]]:
-    """Shortest times of all trees of each rule, and predictions after each of them."""
-    times: dict[str, list[list[float]]] = {rule: [] for rule in GROWERS}
-    for _ in range(repeats):
-        forests = {rule: _Training(events, plan_of(depth, trees), rule, test) for rule in GROWERS}
-        for _ in range(trees):
-            for forest in forests.values():
-                forest.step()
-        for rule, forest in forests.items():
-            times[rule].append(forest.times)
-    shortest = {rule: np.min(runs, axis=0) for rule, runs in times.items()}
-    return shortest, {rule: forest.predictions for rule, forest in forests.items()}
-
-
-def versus(truth: np.ndarray, nominal: np.ndarray, prediction: np.ndarray, reference: np.ndarray) -> str:
-    """Ratio of the errors and difference of rho^2, with errors of a paired bootstrap."""
-    both = np.stack([prediction, reference]).astype(np.float64)
-    # rho^2 and errors from the weighted sums of 1, t, f, t^2, f^2, t f: one product for each replica.
-    columns = np.column_stack([np.ones_like(truth), truth, *both, truth**2, *(both**2), *(truth * both)])
-    rng = np.random.default_rng(1)
-    counts = (rng.poisson(1.0, len(truth)) for _ in range(REPLICAS))
-    replicas = np.array([(count * nominal) @ columns for count in counts])
-    ratio, difference = _ratio_and_difference(replicas).std(axis=1)
-    value, change = _ratio_and_difference((nominal @ columns)[np.newaxis])[:, 0]
-    return f"{value:.3f} ± {ratio:.3f} | {1e4 * change:+.1f} ± {1e4 * difference:.1f}"
-
-
-def _ratio_and_difference(sums: np.ndarray) -> np.ndarray:
-    one, t, tt = sums[:, [0]], sums[:, [1]], sums[:, [4]]
-    f, ff, tf = sums[:, 2:4], sums[:, 5:7], sums[:, 7:9]
-    errors = ff - 2 * tf + tt
-    captured = (tf - t * f / one) ** 2 / ((tt - t * t / one) * (ff - f * f / one))
-    return np.stack([errors[:, 0] / errors[:, 1], captured[:, 0] - captured[:, 1]])
+    events: BinnedEvents, test: bit.EventTable, depth: int, budget: float
+) -> dict[str, tuple[np.ndarray, list[np.ndarray]]]:
+    """Time spent after each tree, and predictions, of a forest for each rule that has so many seconds."""
+    forests = {rule: _Training(events, plan_of(depth), rule, test) for rule in GROWERS}
+    growing = list(forests.values())
+    while growing:
+        # Whoever has spent the least comes next, so that a slow minute of the machine hits all of them.
+        forest = min(growing, key=lambda forest: forest.spent())
+        forest.step()
+        if forest.spent() > budget:
+            growing.remove(forest)
+    return {rule: (forest.clock(), forest.predictions) for rule, forest in forests.items()}
 
 
 def compare(
-    label: str,
-    depth: int,
-    times: dict[str, np.ndarray],
-    predictions: dict[str, list[np.ndarray]],
-    truth: np.ndarray,
-    nominal: np.ndarray,
+    label: str, forests: dict[str, tuple[np.ndarray, list[np.ndarray]]], truth: np.ndarray, nominal: np.ndarray
 ) -> None:
-    reference, budget = predictions["constants"][-1], times["constants"].sum()
-    for rule, each in times.items():
-        last = predictions[rule]
-        affordable = max(1, int(np.searchsorted(np.cumsum(each), budget * (1 + 1e-9), side="right")))
-        cells = [
-            f"{label} | {depth} | {rule} | {1e3 * each.mean():.1f}",
-            f"{np.average((last[-1] - truth) ** 2, weights=nominal):.4g} | {rho2(truth, last[-1], nominal):.4f}",
-            versus(truth, nominal, last[-1], reference),
-            f"{affordable} | {versus(truth, nominal, last[affordable - 1], reference)}",
-        ]
+    """One row of the table for each rule."""
+    fewest = min(len(predictions) for _, predictions in forests.values())
+    stages = [[predictions[fewest - 1], predictions[-1]] for _, predictions in forests.values()]
+    found = np.array(stages, dtype=np.float64).reshape(2 * len(forests), -1)
+    # Errors and rho^2 follow from weighted sums of t, f, t^2, f^2 and t f: one product for each replica.
+    columns = np.vstack([np.ones_like(truth), truth, truth**2, found, found**2, truth * found]).T
+    rng = np.random.default_rng(1)
+    replicas = [(rng.poisson(1.0, len(truth)) * nominal) @ columns for _ in range(REPLICAS)]
+    error, captured = _errors_and_rho2(np.array([nominal @ columns, *replicas]))
+    for i, (rule, (clock, predictions)) in enumerate(forests.items()):
+        cells = [label, rule, f"{1e3 * clock[-1] / len(clock):.1f}"]
+        for stage, n_trees in enumerate((fewest, len(predictions))):
+            at = 2 * i + stage
+            ratio, change = error[:, at] / error[:, stage], 1e4 * (captured[:, at] - captured[:, stage])
+            cells += [f"{n_trees}", f"{captured[0, at]:.4f}"]
+            cells += [f"{ratio[0]:.3f} ± {ratio[1:].std():.3f}", f"{change[0]:+.1f} ± {change[1:].std():.1f}"]
         print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def _errors_and_rho2(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of all predictions, in each row of weighted sums."""
+    one, t, tt, f, ff, tf = np.split(sums, [1, 2, 3, *(3 + (sums.shape[1] - 3) // 3 * k for k in (1, 2))], axis=1)
+    error = (ff - 2 * tf + tt) / one
+    return error, (tf - t * f / one) ** 2 / ((tt - t * t / one) * (ff - f * f / one))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trees", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=2, help="of everything, for the times")
+    parser.add_argument("--seconds", type=float, default=6.0, help="training time of each rule and sample")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="of the training samples")
     parser.add_argument("--cache", type=Path, help="folder where simulated events are kept")
     arguments = parser.parse_args()
-    print(
-        "| sample | depth | rule | ms per tree | MSE | rho² | / constants | Δrho² [10⁻⁴] "
-        "| trees in equal time | / constants | Δrho² [10⁻⁴] |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    of_both = ("trees", "rho²", "MSE / constants", "10⁴ Δrho²")
+    header = ("sample", "depth", "splits by", "ms per tree", *of_both, *of_both)
     for seed in arguments.seeds:
+        print(f"\nTraining sample {seed}; equally many trees, then equal time, {arguments.seconds:g} s:\n")
+        print(f"| {' | '.join(header)} |\n{'|---' * len(header)}|", flush=True)
         for name, term in TASKS:
             train = sample(name, term, TRAIN, seed, arguments.cache)
             test = sample(name, term, TEST, 100, arguments.cache)
-            truth, nominal = test.joint_ratio()[:, 0], test.weights[:, 0]
             for depth in DEPTHS:
-                events = bin_events(train, None, np.array([1]), plan_of(depth, arguments.trees), Threads(1))
-                times, predictions = trained(events, test, depth, arguments.trees, arguments.repeats)
-                compare(f"{name}, {term}", depth, times, predictions, truth, nominal)
+                columns = np.array([1])
+                small = bin_events(train.take(slice(0, 5000)), None, columns, plan_of(depth), Threads(1))
+                trained(small, test.take(slice(0, 100)), depth, 0.0)  # compiled, warm
+                events = bin_events(train, None, columns, plan_of(depth), Threads(1))
+                forests = trained(events, test, depth, arguments.seconds)
+                compare(f"{name}, {term} | {depth}", forests, test.joint_ratio()[:, 0], test.weights[:, 0])
 
 
 if __name__ == "__main__":
