@@ -1,6 +1,6 @@
 """Whether splits of trees with linear leaves are better chosen by what lines gain than by what constants gain.
 
-    python benchmarks/split_gain.py [--seconds 6] [--seeds 1] [--cache FOLDER]
+    python benchmarks/split_gain.py [--seconds 4] [--seeds 1] [--cache FOLDER]
 
 A split on feature f is chosen for the largest sum over both children of
 
@@ -492,7 +492,7 @@ def _errors_and_rho2(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=6.0, help="training time of each rule and sample")
+    parser.add_argument("--seconds", type=float, default=4.0, help="training time of each rule and sample")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="of the training samples")
     parser.add_argument("--cache", type=Path, help="folder where simulated events are kept")
     arguments = parser.parse_args()
