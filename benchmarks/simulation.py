@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parse_arguments()
     print(f"| {arguments.events} events | time [s] | n_eff/n | σ [fb] |\n|---|---|---|---|")
     for label, (process, options) in CASES.items():
-        print(f"| {label} | {row(PROCESSES[process].load().simulate, arguments.events, options)} |", flush=True)
+        print(f"| {label} | {row(PROCESSES[process].simulate, arguments.events, options)} |", flush=True)
 
 
 if __name__ == "__main__":

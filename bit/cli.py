@@ -117,16 +117,29 @@ _PROCESSES = "\b\nPROCESS is one of\n" + "\n".join(
 @click.option("-n", "--n-events", type=int, required=True, help="Number of events.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same events.")
 @click.option("-o", "--output", type=click.Path(), required=True, help="File to write; its suffix is the format.")
-@click.option("--cuts", metavar="TEXT", help="Features, such as 'pt>200, abs(y)<2.5'; vbf: P or T, h4l: higgs, too.")
-@click.option("--mu-f", metavar="GEV", help="Factorisation scale.  [default: zh sqrt_s, vbf mW, h4l mH/2]")
+@click.option(
+    "--cuts", metavar="TEXT", help="Features, such as 'pt>200, abs(y)<2.5', or a name: vbf P, T; h4l higgs; wz boosted."
+)
+@click.option("--theta0", metavar="TEXT", help="Reference point in TeV^-2, such as 'cHW=0.1,cHq3=-0.02'.")
+@click.option(
+    "--mu-f", metavar="GEV", help="Factorisation scale.  [default: zh, wz sqrt_s; zh_undecayed mZ; vbf mW; h4l mH/2]"
+)
 @click.option("--e", type=float, default=0.3028, show_default=True, help="Electromagnetic coupling.")
+@click.option("--smear", is_flag=True, default=None, help="h4l, vbf: measure the particles as a detector does.")
+@click.option("--quarks", metavar="TEXT", help="vbf: ud (default) or all; zh, zh_undecayed: such as u,d,s.")
 @click.option(
     "--flavour",
     type=click.Choice(["summed", "latent"]),
-    help="zh: sum over quark flavours (default), or draw one per event (kept in aux).",
+    help="zh, zh_undecayed: sum over quark flavours (default), or draw one per event (kept in aux).",
 )
-@click.option("--quarks", type=click.Choice(["ud", "all"]), help="vbf: u d -> d u H alone (default), or all flavours.")
-@click.option("--smear", is_flag=True, default=None, help="vbf: smear the jets as a detector does.")
+@click.option("--vertex-shift", is_flag=True, default=None, help="zh: cHq3 shifts the coupling of Z and quarks, too.")
+@click.option("--photon/--no-photon", default=None, help="zh_undecayed: with photon exchange (default), or without.")
+@click.option(
+    "--mode", type=click.Choice(["full", "eq21"]), help="zh_undecayed: the score in full (default), or as published."
+)
+@click.option(
+    "--fusion", type=click.Choice(["W", "neutral", "all"]), help="vbf: of W (default), of Z and photons, or both."
+)
 @click.option(
     "--channel", type=click.Choice(["2e2mu", "4e", "4mu"]), help="h4l: flavours of the leptons; default 2e2mu."
 )
@@ -134,7 +147,10 @@ _PROCESSES = "\b\nPROCESS is one of\n" + "\n".join(
     "--frame", type=click.Choice(["rest", "lab"]), help="h4l: the Higgs boson at rest (default), or produced."
 )
 @click.option("--acceptance", is_flag=True, default=None, help="h4l: only what a detector would see; with --frame lab.")
-@click.option("--theta0", metavar="TEXT", help="Reference point in TeV^-2, such as 'cHW=0.1,cHq3=-0.02'.")
+@click.option("--charge", type=click.Choice(["both", "plus", "minus"]), help="wz: charge of the W; default both.")
+@click.option(
+    "--neutrino", type=click.Choice(["ambiguous", "known"]), help="wz: sum over its two solutions (default), or not."
+)
 def simulate(
     process: str,
     n_events: int,
@@ -142,6 +158,7 @@ def simulate(
     output: str,
     mu_f: str | None,
     theta0: str | None,
+    quarks: str | None,
     **others: Any,
 ) -> None:
     """Simulate events with exact weights, at 13 TeV and leading order.
@@ -159,11 +176,12 @@ def simulate(
       bit simulate h4l -n 100000 --frame lab --acceptance --cuts higgs -o h4l.root
       bit simulate h4l -n 10000 -o h4l.lhe.gz
     """  # noqa: D301
-    found = find_process(process)
+    make = find_process(process).simulate
     write = _event_writer(output)
     _check_writable(output)
-    make = found.load().simulate
     options = {name: value for name, value in others.items() if value is not None}
+    if quarks is not None:
+        options["quarks"] = quarks if process == "vbf" else tuple(quarks.split(","))
     if mu_f is not None:
         options["mu_f"] = "sqrt_s" if mu_f == "sqrt_s" else _number(mu_f, "--mu-f")
     if theta0 is not None:

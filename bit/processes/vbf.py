@@ -27,6 +27,7 @@ from bit.errors import InputError, near_match
 from bit.parity import CPParity
 from bit.particles import IntArray, LHEEvents
 from bit.processes.cuts import Cuts, parse_cuts
+from bit.processes.detector import JETS
 from bit.processes.fusion import Kinematics, charged_weights, neutral_charges, neutral_weights
 from bit.processes.fusion_record import EMITS, HIGGS, PARTONS, BoolArray, Record, after_w, momenta_of, refuse
 from bit.processes.hvv import FB_GEV2, Electroweak
@@ -325,8 +326,8 @@ def features_of(kinematics: Kinematics, m_h: float) -> dict[str, FloatArray]:
 def smeared(kinematics: Kinematics, normals: FloatArray, m_h: float) -> Kinematics:
     """Jets as a detector would measure them.
 
-    pT is multiplied with 1 + N(0, sqrt(0.8^2 GeV/pT + 0.05^2)), and 0 where that is negative; N(0, 0.02) is added to
-    each rapidity and azimuth. The Higgs boson keeps its rapidity and balances the measured jets.
+    As `bit.processes.detector.JETS`: pT is multiplied with 1 + N(0, sqrt(0.8^2 GeV/pT + 0.05^2)), and N(0, 0.02) added
+    to each rapidity and azimuth. The Higgs boson keeps its rapidity and balances the measured jets.
 
     Parameters
     ----------
@@ -343,12 +344,10 @@ def smeared(kinematics: Kinematics, normals: FloatArray, m_h: float) -> Kinemati
         The jets keep their names.
     """
     at, numbers = kinematics, normals.T
-    pt1, pt2 = (
-        np.maximum(pt * (1.0 + number * np.sqrt(0.8**2 / pt + 0.05**2)), 0.0)
-        for pt, number in zip((at.pt1, at.pt2), numbers, strict=False)
-    )
-    dphi = at.dphi + 0.02 * math.sqrt(2.0) * numbers[4]
-    return Kinematics.of(pt1, at.y1 + 0.02 * numbers[2], pt2, at.y2 + 0.02 * numbers[3], dphi, at.y_h, m_h)
+    pt1, pt2 = at.pt1 * JETS.factor(at.pt1, numbers[0]), at.pt2 * JETS.factor(at.pt2, numbers[1])
+    y1, y2 = at.y1 + JETS.angle * numbers[2], at.y2 + JETS.angle * numbers[3]
+    dphi = at.dphi + JETS.angle * math.sqrt(2.0) * numbers[4]
+    return Kinematics.of(pt1, y1, pt2, y2, dphi, at.y_h, m_h)
 
 
 def simulate(

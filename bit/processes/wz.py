@@ -242,7 +242,7 @@ def simulate(
     charge: Charge = "both",
     neutrino: Neutrino = "ambiguous",
     generations: Literal[1, 2] = 2,
-    mu_f: float | None = None,
+    mu_f: float | Literal["sqrt_s"] = "sqrt_s",
     e: float = 0.3028,
     cuts: str | None = None,
     theta0: ThetaLike | None = None,
@@ -264,8 +264,8 @@ def simulate(
         -pi/2 and pi/2. "known" takes the neutrino as it is, with phi_W between -pi and pi.
     generations : {1, 2}, default=2
         Initial quarks: u dbar and d ubar, or also c sbar and s cbar.
-    mu_f : float, optional
-        Factorisation scale in GeV, default the partonic centre-of-mass energy.
+    mu_f : float or "sqrt_s", default="sqrt_s"
+        Factorisation scale in GeV, or the partonic centre-of-mass energy.
     e : float, default=0.3028
         Electromagnetic coupling; 0.31345 is its value at mZ.
     cuts : str, optional
@@ -297,7 +297,7 @@ def simulate(
     point = reference_point(basis, theta0)
     _check(n_events, seed, charge, neutrino, generations, mu_f, e)
     selection = SELECTIONS.get(cuts or "", cuts)
-    process = WZ(neutrino, generations, None if mu_f is None else float(mu_f), Electroweak(e=e))
+    process = WZ(neutrino, generations, None if mu_f == "sqrt_s" else float(mu_f), Electroweak(e=e))
     cube = _Cube.of(process, parse_cuts(selection, FEATURE_NAMES), basis.monomials(point), charge)
     return generate(
         cube,
@@ -326,12 +326,10 @@ _N_EFF_FRACTION = 0.75
 _CHARGES = {"both": (1.0, -1.0), "plus": (1.0,), "minus": (-1.0,)}
 
 
-def _check(
-    n_events: int, seed: int, charge: str, neutrino: str, generations: int, mu_f: float | None, e: float
-) -> None:
+def _check(n_events: int, seed: int, charge: str, neutrino: str, generations: int, mu_f: object, e: float) -> None:
     """Refuse arguments of `simulate` outside their rule."""
     require_common(n_events, seed, e)
-    require_scale(mu_f, "None for the partonic centre-of-mass energy")
+    require_scale(None if mu_f == "sqrt_s" else mu_f, "'sqrt_s'")
     for name, value, known in (
         ("charge", charge, _CHARGES),
         ("neutrino", neutrino, ("ambiguous", "known")),

@@ -626,7 +626,7 @@ def test_off_shell_bosons(rng):
         ({"seed": -1}, "seed=-1"),
         ({"e": 0.0}, "e=0.0"),
         ({"mu_f": -5.0}, "mu_f=-5.0"),
-        ({"mu_f": "sqrt_s"}, "mu_f='sqrt_s'.*None for the partonic"),
+        ({"mu_f": "sqrt_S"}, "mu_f='sqrt_S': a positive scale in GeV, or 'sqrt_s', is needed"),
         ({"charge": "pluss"}, "did you mean 'plus'"),
         ({"neutrino": "knwon"}, "did you mean 'known'"),
         ({"generations": 3}, "generations=3"),
