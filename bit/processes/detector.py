@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from bit.basis import FloatArray
 from bit.errors import InputError, near_match
@@ -150,6 +151,27 @@ class Response:
         cosh, sinh, cos, sin = np.cosh(dy), np.sinh(dy), np.cos(dphi), np.sin(dphi)
         measured = (energy * cosh + z * sinh, x * cos - y * sin, y * cos + x * sin, z * cosh + energy * sinh)
         return np.stack(measured, axis=-1) * scale[..., np.newaxis]
+
+    def smear_on_shell(self, momenta: FloatArray, mass: float, normals: FloatArray) -> FloatArray:
+        """Momenta of a particle of known mass as they are measured.
+
+        Parameters
+        ----------
+        momenta : ndarray of float64, shape (..., 4)
+            As for `smear`.
+        mass : float
+            In GeV: the energy is sqrt(p^2 + mass^2) with the measured momentum p.
+        normals : ndarray of float64, shape (..., 3)
+            As for `smear`.
+
+        Returns
+        -------
+        ndarray of float64, shape (..., 4)
+            A new array.
+        """
+        result = self.smear(momenta, normals)
+        result[..., 0] = np.sqrt((result[..., 1:] ** 2).sum(axis=-1) + mass**2)
+        return result
 
     def accepts(self, momenta: FloatArray) -> npt.NDArray[np.bool_]:
         """Which particles are within pT > pt_min and |eta| < eta_max.
@@ -314,6 +336,51 @@ class Detector:
             Of numbers and dicts of numbers.
         """
         return dataclasses.asdict(self)
+
+
+def as_detector(smear: bool | Detector) -> Detector | None:
+    """Detector that an argument `smear` asks for.
+
+    Parameters
+    ----------
+    smear : bool or Detector
+        True stands for `Detector` as it is.
+
+    Returns
+    -------
+    Detector or None
+        None for False.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if not isinstance(smear, (bool, np.bool_, Detector)):
+        raise InputError(f"smear={smear!r}: True, False or a bit.processes.detector.Detector is needed.")
+    if isinstance(smear, Detector):
+        return smear
+    return Detector() if smear else None
+
+
+def standard_normals(uniforms: FloatArray) -> FloatArray:
+    """Standard normal numbers out of dimensions of a unit hypercube.
+
+    Parameters
+    ----------
+    uniforms : ndarray of float64
+        In [0, 1].
+
+    Returns
+    -------
+    ndarray of float64
+        Their quantiles; finite, as 0 and 1 are moved inwards by one rounding.
+    """
+    result: FloatArray = ndtri(np.clip(uniforms, _EPSILON, 1.0 - _EPSILON))
+    return result
+
+
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def pt_and_eta(momenta: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -25,7 +25,6 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError, near_match
@@ -33,7 +32,7 @@ from bit.parity import CPParity
 from bit.particles import LHEEvents
 from bit.processes.currents import ComplexArray, dot, spinor, spinor_product
 from bit.processes.cuts import Cuts, parse_cuts
-from bit.processes.detector import Detector, pt_and_eta
+from bit.processes.detector import Detector, as_detector, pt_and_eta, standard_normals
 from bit.processes.hvv import (
     Electroweak,
     NeutralLine,
@@ -608,7 +607,7 @@ def simulate(
     process = H4L(channel, electroweak)
     scale = electroweak.m_h / 2.0 if mu_f is None else float(mu_f)
     motion = _Motion.of(scale, float(pt_scale), electroweak.m_h) if frame == "lab" else None
-    detector = Detector() if smear is True else smear or None
+    detector = as_detector(smear)
     cube = _Cube(process, parse_cuts(selection, FEATURE_NAMES), point, float(m_ll_min), motion, acceptance, detector)
     return generate(
         cube,
@@ -666,9 +665,7 @@ def _check(
     if not (math.isfinite(pt_scale) and pt_scale >= 0.0):
         raise InputError(f"pt_scale={pt_scale!r}: a momentum in GeV of at least 0 is needed.")
     require_scale(mu_f, "None for mH/2")
-    if not isinstance(smear, (bool, Detector)):
-        raise InputError(f"smear={smear!r}: True, False or a bit.processes.detector.Detector is needed.")
-    asked = {"acceptance": acceptance, "smear": smear, "mu_f": mu_f is not None}
+    asked = {"acceptance": acceptance, "smear": as_detector(smear) is not None, "mu_f": mu_f is not None}
     option = next((name for name, wanted in asked.items() if wanted), None)
     if frame == "rest" and option:
         raise InputError(f"{option} has no meaning for frame='rest': ask for frame='lab', or leave it out.")
@@ -779,9 +776,7 @@ class _Cube:
         moving = boosted(true, *self.motion(points[:, 9], points[:, 10]), self.process.electroweak.m_h)
         if self.detector is None:
             return _Observed(true, pdg, moving, true, moving, pdg)
-        # Away from 0 and 1, where quantiles are infinite.
-        uniforms = np.clip(points[:, _DIM_MOVING:], _EPSILON, 1.0 - _EPSILON).reshape(-1, 4, 3)
-        normals = np.moveaxis(ndtri(uniforms), 1, 0)
+        normals = np.moveaxis(standard_normals(points[:, _DIM_MOVING:]).reshape(-1, 4, 3), 1, 0)
         measured = self.detector.smear_leptons(moving, np.abs(pdg) == _ELECTRON, normals)
         seen, seen_pdg = paired(measured, pdg, m_z)
         return _Observed(true, pdg, moving, in_own_frame(seen), seen, seen_pdg)
@@ -842,7 +837,6 @@ class _Cube:
 
 
 _DIM_DECAY, _DIM_MOVING = 9, 11
-_EPSILON = float(np.finfo(np.float64).eps)
 
 
 def _by_event(leptons: FloatArray) -> FloatArray:

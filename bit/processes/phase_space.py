@@ -155,6 +155,36 @@ def draw(
     )
 
 
+def quasi_random_integral(integrand: Integrand, n_dim: int) -> tuple[float, float]:
+    """Integral of a density from quasi-random points, always the same.
+
+    Parameters
+    ----------
+    integrand : callable
+        Density and emphasis, see `Integrand`.
+    n_dim : int
+        Dimension of the hypercube.
+
+    Returns
+    -------
+    integral, error : float
+        In fb: mean of eight shifted Kronecker sequences of 8192 points, and the standard error from their scatter.
+    """
+    growth = _growth(n_dim)
+    points = np.outer(np.arange(CHUNK), growth ** -np.arange(1.0, n_dim + 1.0))
+    shifts = np.random.default_rng(0).random((_N_SHIFTS, n_dim))
+    means = np.array([integrand((shift + points) % 1.0)[0].mean() for shift in shifts])
+    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(_N_SHIFTS))
+
+
+_N_SHIFTS = 8
+
+
+def _growth(n_dim: int) -> float:
+    """The root g > 1 of g^(n+1) = g + 1, which generalises the golden ratio to n dimensions."""
+    return float(brentq(lambda g: g ** (n_dim + 1) - g - 1.0, 1.0, 2.0, xtol=1e-15))
+
+
 def emphasis_share(flow: FloatArray, emphasis: FloatArray, n_eff_fraction: float) -> float:
     """Share m of the emphasis with which a sample has a given n_eff/n.
 

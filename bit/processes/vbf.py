@@ -20,14 +20,13 @@ from itertools import product
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.special import ndtri
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError, near_match
 from bit.parity import CPParity
 from bit.particles import IntArray, LHEEvents
 from bit.processes.cuts import Cuts, parse_cuts
-from bit.processes.detector import JETS
+from bit.processes.detector import JETS, standard_normals
 from bit.processes.fusion import Kinematics, charged_weights, neutral_charges, neutral_weights
 from bit.processes.fusion_record import EMITS, HIGGS, PARTONS, BoolArray, Record, after_w, momenta_of, refuse
 from bit.processes.hvv import FB_GEV2, Electroweak
@@ -510,7 +509,7 @@ class _Cube:
 
     def features(self, kinematics: Kinematics, points: FloatArray) -> dict[str, FloatArray]:
         m_h = self.process.electroweak.m_h
-        return features_of(smeared(kinematics, ndtri(points[:, 6:]), m_h) if self.smear else kinematics, m_h)
+        return features_of(smeared(kinematics, standard_normals(points[:, 6:]), m_h) if self.smear else kinematics, m_h)
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         kinematics, jacobian = self.phase_space(points)

@@ -29,10 +29,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
+from bit.errors import InputError
 from bit.parity import CPParity
 from bit.particles import LHEEvents
 from bit.processes.currents import Chirality, current
 from bit.processes.cuts import Cuts, parse_cuts
+from bit.processes.detector import Detector, as_detector, standard_normals
 from bit.processes.hvv import (
     FB_GEV2,
     Electroweak,
@@ -45,6 +47,7 @@ from bit.processes.hvv import (
     weights_from_amplitudes,
 )
 from bit.processes.pdf import PartonDensities, load
+from bit.processes.phase_space import quasi_random_integral
 from bit.processes.record import Particles
 from bit.processes.simulation import (
     Events,
@@ -379,7 +382,24 @@ def features_of_particles(events: LHEEvents) -> tuple[FloatArray, tuple[str, ...
     InputError
         For events of other processes; it counts them.
     """
-    higgs, minus, plus = events.momenta[_outgoing(events)]
+    features = features_of_momenta(events.momenta[_outgoing(events)])
+    return np.stack(list(features.values()), axis=-1), FEATURE_NAMES
+
+
+def features_of_momenta(momenta: FloatArray) -> dict[str, FloatArray]:
+    """Features of momenta that need not fit together: the Z is the sum of the leptons, of any mass.
+
+    Parameters
+    ----------
+    momenta : ndarray of float64, shape (3, n, 4)
+        (E, px, py, pz) of the Higgs boson, l- and l+ in GeV in the laboratory; the leptons massless.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (n,)
+        As in `FEATURES`; the partonic frame is the rest frame of ZH, by a boost without rotation.
+    """
+    higgs, minus, plus = momenta
     z_boson = minus + plus
     total = z_boson + higgs
     at_rest, apart = to_rest_frame(np.stack([z_boson, minus - plus]), total)
@@ -395,8 +415,62 @@ def features_of_particles(events: LHEEvents) -> tuple[FloatArray, tuple[str, ...
     cos_theta_l = np.clip(apart[:, 0] / momentum, -1.0, 1.0)
     rapidity = np.arctanh(total[:, 3] / total[:, 0])
     pt = np.hypot(z_boson[:, 1], z_boson[:, 2])
-    features = features_of(invariant_mass(total), rapidity, cos_theta, cos_theta_l, phi, pt)
-    return np.stack(list(features.values()), axis=-1), FEATURE_NAMES
+    return features_of(invariant_mass(total), rapidity, cos_theta, cos_theta_l, phi, pt)
+
+
+def measured(momenta: FloatArray, normals: FloatArray, detector: Detector, m_h: float) -> FloatArray:
+    """Momenta as a detector measures them.
+
+    Parameters
+    ----------
+    momenta : ndarray of float64, shape (3, n, 4)
+        (E, px, py, pz) of the Higgs boson, l- and l+ in GeV in the laboratory.
+    normals : ndarray of float64, shape (3, n, 3)
+        Independent standard normal numbers, see `bit.processes.detector.Response.smear`.
+    detector : Detector
+        The leptons are measured as electrons. The Higgs boson is measured as two b jets would be, as one object: its
+        momentum with the response to jets, its energy from this momentum and `m_h`.
+    m_h : float
+        Mass of the Higgs boson in GeV.
+
+    Returns
+    -------
+    ndarray of float64, shape (3, n, 4)
+        A new array. The pair of leptons has not quite the mass of the Z, and ZH a transverse momentum.
+    """
+    higgs = detector.jets.smear_on_shell(momenta[0], m_h, normals[0])
+    return np.concatenate([higgs[np.newaxis], detector.electrons.smear(momenta[1:], normals[1:])])
+
+
+N_SMEARING = 9
+"""Random numbers of `measured` for each event."""
+
+
+def measured_features(
+    features: Mapping[str, FloatArray], uniforms: FloatArray, detector: Detector, electroweak: Electroweak
+) -> dict[str, FloatArray]:
+    """Features of the momenta that a detector measures (`measured`).
+
+    Parameters
+    ----------
+    features : mapping of str to ndarray of float64, shape (n,)
+        The true ones.
+    uniforms : ndarray of float64, shape (n, 9)
+        Independent numbers in [0, 1].
+    detector : Detector
+        Its resolutions.
+    electroweak : Electroweak
+        Masses.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (n,)
+        They depend neither on the azimuth of the event nor on efficiencies.
+    """
+    sqrt_s, y, *angles = _coordinates(features)
+    momenta = to_laboratory(decay_products(sqrt_s, *angles, electroweak), y, np.zeros_like(y))
+    normals = np.moveaxis(standard_normals(uniforms).reshape(-1, 3, 3), 1, 0)
+    return features_of_momenta(measured(momenta, normals, detector, electroweak.m_h))
 
 
 def _outgoing(events: LHEEvents) -> npt.NDArray[np.int64]:
@@ -486,6 +560,7 @@ def simulate(
     flavour: Literal["summed", "latent"] = "summed",
     quarks: Sequence[str] = ("u", "d"),
     vertex_shift: bool = False,
+    smear: bool | Detector = False,
     theta0: ThetaLike | None = None,
     show_progress: bool = True,
 ) -> Simulation:
@@ -512,6 +587,10 @@ def simulate(
         Initial flavours out of u, d, s, c, b.
     vertex_shift : bool, default=False
         Let O_Hq3 shift the coupling of the Z to left-handed quarks as well, by (v^2/Lambda^2) g_Z T3.
+    smear : bool or Detector, default=False
+        Measure leptons and Higgs boson with a detector (`measured`), True for `bit.processes.detector.Detector` as it
+        is. Features and cuts then are those of the measured momenta. Weights stay those of the true ones, so that the
+        truth as a function of the features is an average. Efficiencies are not applied.
     theta0 : array-like of shape (3,), or mapping, optional
         Reference point of the weights in TeV^-2, at which the events are drawn; default the Standard Model.
     show_progress : bool, default=True
@@ -521,7 +600,7 @@ def simulate(
     -------
     Simulation
         Table with the features `FEATURES` (float32) and ten weight terms in fb, cross-section times branching
-        ratio into one lepton flavour, its error, and the configuration.
+        ratio into one lepton flavour, its error, and the configuration. Les Houches records hold the true momenta.
 
     Raises
     ------
@@ -543,9 +622,8 @@ def simulate(
     check_flavours(flavour, quarks)
     scale = None if mu_f == "sqrt_s" else float(mu_f)
     process = ZH(tuple(quarks), scale, Electroweak(e=e), vertex_shift=bool(vertex_shift))
-    selection = parse_cuts(cuts, FEATURE_NAMES)
-    scattering = ScatteringMap.of(selection, process.electroweak, "zh")
-    cube = _Cube(process, scattering, selection, basis.monomials(point), flavour == "latent")
+    detector = as_detector(smear)
+    cube = _Cube.of(process, parse_cuts(cuts, FEATURE_NAMES), basis.monomials(point), flavour == "latent", detector)
     return generate(
         cube,
         basis,
@@ -561,6 +639,7 @@ def simulate(
             "flavour": flavour,
             "quarks": list(quarks),
             "vertex_shift": process.vertex_shift,
+            "detector": detector.configuration() if detector else None,
             "branching_ratio": process.branching_ratio,
             "pdf": load().origin,
         },
@@ -572,11 +651,39 @@ def simulate(
 _N_EFF_FRACTION = 0.75
 
 
+def cross_section(process: ZH, cuts: str | None = None, *, smear: bool | Detector = False) -> tuple[float, float]:
+    """Cross-section in the Standard Model, from quasi-random points.
+
+    Parameters
+    ----------
+    process : ZH
+        Flavours, scale and couplings.
+    cuts, smear
+        As for `simulate`.
+
+    Returns
+    -------
+    sigma, error : float
+        In fb, branching ratio included, and its standard error (`bit.processes.phase_space.quasi_random_integral`).
+
+    Raises
+    ------
+    InputError
+        For an unknown feature in the cuts, or cuts that leave nothing.
+    """
+    monomials = PolynomialBasis(PARAM_NAMES, order=2).monomials(np.zeros(len(PARAM_NAMES)))
+    cube = _Cube.of(process, parse_cuts(cuts, FEATURE_NAMES), monomials, False, as_detector(smear))
+    sigma, error = quasi_random_integral(cube, cube.n_dim)
+    if not sigma > 0.0:
+        raise InputError(f"zh: the cross-section with cuts {cuts!r} vanishes at all points that were tried; loosen them.")
+    return sigma, error
+
+
 @dataclass(frozen=True, eq=False)
 class _Cube:
     """Map of the unit hypercube on the phase space; the angles of the decay are flat.
 
-    A sixth dimension draws the flavour, where events keep it.
+    A sixth dimension draws the flavour, where events keep it; the last nine are the quantiles of what a detector does.
     """
 
     process: ZH
@@ -584,28 +691,43 @@ class _Cube:
     cuts: Cuts
     monomials: FloatArray
     latent: bool
+    detector: Detector | None
+
+    @classmethod
+    def of(cls, process: ZH, cuts: Cuts, monomials: FloatArray, latent: bool, detector: Detector | None) -> _Cube:
+        # Cuts on what is measured bound no true momentum.
+        on_truth = Cuts() if detector else cuts
+        scattering = ScatteringMap.of(on_truth, process.electroweak, "zh")
+        return cls(process, scattering, cuts, monomials, latent, detector)
 
     @property
     def n_dim(self) -> int:
-        return 6 if self.latent else 5
+        return (6 if self.latent else 5) + (N_SMEARING if self.detector else 0)
 
     def phase_space(self, points: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
-        """Features and Jacobian d(sqrt_s, y, cosT, cos th, ph)/d(points)."""
+        """True features and Jacobian d(sqrt_s, y, cosT, cos th, ph)/d(points)."""
         found = self.scattering(points[:, 0], points[:, 1], points[:, 2])
         cos_theta_l, phi = 2.0 * points[:, 3] - 1.0, math.pi * (2.0 * points[:, 4] - 1.0)
         features = features_of(found.sqrt_s, found.y, found.cos_theta, cos_theta_l, phi, found.pt)
         return features, found.jacobian * 16.0 * math.pi
 
+    def observed(self, features: dict[str, FloatArray], points: FloatArray) -> dict[str, FloatArray]:
+        """Features as they are observed, out of the true ones."""
+        if self.detector is None:
+            return features
+        return measured_features(features, points[:, -N_SMEARING:], self.detector, self.process.electroweak)
+
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         features, jacobian = self.phase_space(points)
         density = (self.monomials @ self.process.differential_weights(*_coordinates(features))).sum(axis=0) * jacobian
-        density[~self.cuts.passes(features)] = 0.0
+        density[~self.cuts.passes(self.observed(features, points))] = 0.0
         # Interference grows like s: the emphasis follows its square, the Fisher information of the tail.
         return density, features["sqrt_s"] ** 4
 
     def events(self, points: FloatArray) -> Events:
         features, _ = self.phase_space(points)
         by_flavour = self.process.differential_weights(*_coordinates(features))
+        features = self.observed(features, points)
         if not self.latent:
             return Events(features, by_flavour.sum(axis=0).T)
         chosen = draw_row(self.monomials @ by_flavour, points[:, 5])

@@ -31,6 +31,7 @@ from bit.errors import InputError, near_match
 from bit.parity import CPParity
 from bit.particles import LHEEvents
 from bit.processes.cuts import Cuts, parse_cuts
+from bit.processes.detector import Detector, as_detector, standard_normals
 from bit.processes.hvv import FB_GEV2, GEV2_PER_TEV2, Electroweak, propagator
 from bit.processes.pdf import PartonDensities, load
 from bit.processes.record import Particles
@@ -237,6 +238,31 @@ def produced(scattering: Scattering, azimuth: FloatArray, electroweak: Electrowe
     return to_laboratory(at_rest, scattering.y, azimuth)
 
 
+def measured(momenta: FloatArray, normals: FloatArray, detector: Detector, electroweak: Electroweak) -> FloatArray:
+    """Momenta as a detector measures them.
+
+    Parameters
+    ----------
+    momenta : ndarray of float64, shape (2, n, 4)
+        (E, px, py, pz) of Z and Higgs boson in GeV in the laboratory.
+    normals : ndarray of float64, shape (2, n, 3)
+        Independent standard normal numbers, see `bit.processes.detector.Response.smear`.
+    detector : Detector
+        Each boson is measured as one object: the momentum of the Z with the response to electrons, into which it
+        decays, that of the Higgs boson with the response to jets. Energies follow from momenta and masses.
+    electroweak : Electroweak
+        Masses.
+
+    Returns
+    -------
+    ndarray of float64, shape (2, n, 4)
+        A new array.
+    """
+    z_boson = detector.electrons.smear_on_shell(momenta[0], electroweak.m_z, normals[0])
+    return np.stack([z_boson, detector.jets.smear_on_shell(momenta[1], electroweak.m_h, normals[1])])
+
+
+_N_SMEARING = 6
 _WHAT = (
     "pp -> Z H with a stable Z: each needs an incoming quark and antiquark of one flavour, and one Z and one Higgs "
     "boson that are outgoing (status 1)"
@@ -318,6 +344,7 @@ def simulate(
     quarks: Sequence[str] = ("u", "d"),
     photon: bool = True,
     mode: Literal["full", "eq21"] = "full",
+    smear: bool | Detector = False,
     theta0: ThetaLike | None = None,
     show_progress: bool = True,
 ) -> Simulation:
@@ -346,6 +373,10 @@ def simulate(
         Whether the operator acts by exchange of a photon as well as of a Z.
     mode : {"full", "eq21"}, default="full"
         Sum over the polarisations of the Z, or Eq. 21 of arXiv:2109.10414, which needs ``photon=False``.
+    smear : bool or Detector, default=False
+        Measure both bosons with a detector (`measured`), True for `bit.processes.detector.Detector` as it is. Features
+        and cuts then are those of the measured momenta. Weights stay those of the true ones, so that the truth as a
+        function of the features is an average. Efficiencies are not applied.
     theta0 : array-like of shape (1,), or mapping, optional
         Reference point of the weights in TeV^-2, at which the events are drawn; default the Standard Model.
     show_progress : bool, default=True
@@ -355,7 +386,7 @@ def simulate(
     -------
     Simulation
         Table with the features `FEATURES` (float32) and three weight terms in fb, cross-section, its error, and the
-        configuration.
+        configuration. Les Houches records hold the true momenta.
 
     Raises
     ------
@@ -376,9 +407,8 @@ def simulate(
     _check_mode(mode, photon)
     scale = None if mu_f == "sqrt_s" else float(mu_f)
     process = ZHUndecayed(tuple(quarks), scale, bool(photon), mode, Electroweak(e=e))
-    selection = parse_cuts(cuts, FEATURE_NAMES)
-    scattering = ScatteringMap.of(selection, process.electroweak, "zh_undecayed")
-    cube = _Cube(process, scattering, selection, basis.monomials(point), flavour == "latent")
+    detector = as_detector(smear)
+    cube = _Cube.of(process, parse_cuts(cuts, FEATURE_NAMES), basis.monomials(point), flavour == "latent", detector)
     return generate(
         cube,
         basis,
@@ -395,6 +425,7 @@ def simulate(
             "quarks": list(quarks),
             "photon": process.photon,
             "mode": mode,
+            "detector": detector.configuration() if detector else None,
             "pdf": load().origin,
         },
         n_eff_fraction=_N_EFF_FRACTION,
@@ -415,25 +446,41 @@ def _check_mode(mode: str, photon: bool) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Cube:
-    """Map of the unit hypercube on the phase space. A fourth dimension draws the flavour, where events keep it."""
+    """Map of the unit hypercube on the phase space.
+
+    A fourth dimension draws the flavour, where events keep it; the last six are the quantiles of what a detector does.
+    """
 
     process: ZHUndecayed
     scattering: ScatteringMap
     cuts: Cuts
     monomials: FloatArray
     latent: bool
+    detector: Detector | None
+
+    @classmethod
+    def of(
+        cls, process: ZHUndecayed, cuts: Cuts, monomials: FloatArray, latent: bool, detector: Detector | None
+    ) -> _Cube:
+        # Cuts on what is measured bound no true momentum.
+        on_truth = Cuts() if detector else cuts
+        scattering = ScatteringMap.of(on_truth, process.electroweak, "zh_undecayed")
+        return cls(process, scattering, cuts, monomials, latent, detector)
 
     @property
     def n_dim(self) -> int:
-        return 4 if self.latent else 3
+        return (4 if self.latent else 3) + (_N_SMEARING if self.detector else 0)
 
     def phase_space(self, points: FloatArray) -> tuple[dict[str, FloatArray], FloatArray, Scattering]:
-        """Features, weights of all flavours, and the point of the phase space."""
+        """Features as they are observed, weights of all flavours, and the point of the phase space."""
         found = self.scattering(points[:, 0], points[:, 1], points[:, 2])
         electroweak = self.process.electroweak
-        z_boson, higgs = produced(found, np.zeros(len(points)), electroweak)
+        momenta = produced(found, np.zeros(len(points)), electroweak)
+        if self.detector:
+            normals = np.moveaxis(standard_normals(points[:, -_N_SMEARING:]).reshape(-1, 2, 3), 1, 0)
+            momenta = measured(momenta, normals, self.detector, electroweak)
         weights = self.process.differential_weights(found.sqrt_s, found.y, found.cos_theta)
-        return features_of(z_boson, higgs, electroweak.m_h), weights, found
+        return features_of(*momenta, electroweak.m_h), weights, found
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         features, weights, found = self.phase_space(points)
