@@ -103,8 +103,8 @@ FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 
 CP_PARITY = CPParity(flip=("phi", "f1LT_tilde", "f2LT_tilde", "fTTp_tilde"), odd_params=("cHWtil",))
 
-_LEPTONS = (11, 13, 15)
-_ELECTRON = 11
+LEPTONS, ELECTRON = (11, 13, 15), 11
+"""PDG identities."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -467,15 +467,16 @@ def measured_features(
     dict of str to ndarray of float64, shape (n,)
         They depend neither on the azimuth of the event nor on efficiencies.
     """
-    sqrt_s, y, *angles = _coordinates(features)
-    momenta = to_laboratory(decay_products(sqrt_s, *angles, electroweak), y, np.zeros_like(y))
+    sqrt_s, y, cos_theta, cos_theta_l, phi = _coordinates(features)
+    at_rest = decay_products(sqrt_s, cos_theta, cos_theta_l, phi, electroweak)
+    momenta = to_laboratory(at_rest, y, np.zeros_like(y))
     normals = np.moveaxis(standard_normals(uniforms).reshape(-1, 3, 3), 1, 0)
     return features_of_momenta(measured(momenta, normals, detector, electroweak.m_h))
 
 
 def _outgoing(events: LHEEvents) -> npt.NDArray[np.int64]:
     """Places of Higgs boson, l- and l+, shape (3, n)."""
-    places = find(events, [(1, (HIGGS,)), (1, _LEPTONS), (1, [-code for code in _LEPTONS])], _WHAT)
+    places = find(events, [(1, (HIGGS,)), (1, LEPTONS), (1, [-code for code in LEPTONS])], _WHAT)
     _, minus, plus = events.pdg[places]
     refuse(minus != -plus, _WHAT)
     return places
@@ -675,7 +676,7 @@ def cross_section(process: ZH, cuts: str | None = None, *, smear: bool | Detecto
     cube = _Cube.of(process, parse_cuts(cuts, FEATURE_NAMES), monomials, False, as_detector(smear))
     sigma, error = quasi_random_integral(cube, cube.n_dim)
     if not sigma > 0.0:
-        raise InputError(f"zh: the cross-section with cuts {cuts!r} vanishes at all points that were tried; loosen them.")
+        raise InputError(f"zh: the cross-section with cuts {cuts!r} vanishes at all points tried; loosen them.")
     return sigma, error
 
 
@@ -756,7 +757,7 @@ class _Cube:
         z_boson = minus + plus
         higgs[:, 1:3] = -z_boson[:, 1:3]
         incoming = incoming_pair(z_boson + higgs)
-        others = np.tile([Z_BOSON, HIGGS, _ELECTRON, -_ELECTRON], (n, 1))
+        others = np.tile([Z_BOSON, HIGGS, ELECTRON, -ELECTRON], (n, 1))
         pdg = np.concatenate([incoming_codes(quarks, row < n_quarks), others], axis=1)
         electroweak = self.process.electroweak
         return Particles(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,7 +11,9 @@ import numpy as np
 
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import InputError
+from bit.particles import LHEEvents
 from bit.processes.cuts import Cuts, parse_cuts
+from bit.processes.detector import Detector, as_detector
 from bit.processes.hvv import Electroweak
 from bit.processes.pdf import load
 from bit.processes.record import Particles
@@ -23,7 +26,40 @@ from bit.processes.simulation import (
     require_common,
     require_scale,
 )
-from bit.processes.zh import FEATURE_NAMES, FEATURES, PARAM_NAMES, ZH, features_of
+from bit.processes.zh import (
+    CP_PARITY,
+    ELECTRON,
+    FEATURE_NAMES,
+    FEATURES,
+    LEPTONS,
+    N_SMEARING,
+    PARAM_NAMES,
+    ZH,
+    cross_section,
+    decay_products,
+    features_of,
+    features_of_momenta,
+    measured_features,
+)
+from bit.processes.zh_scattering import (
+    Z_BOSON,
+    find,
+    incoming_codes,
+    incoming_pair,
+    refuse,
+    to_laboratory,
+    to_rest_frame,
+)
+
+__all__ = [
+    "CP_PARITY",
+    "FEATURES",
+    "FEATURE_NAMES",
+    "PARAM_NAMES",
+    "RATE",
+    "features_of_particles",
+    "zh_background",
+]
 
 RATE = 10.0
 """Cross-section in units of that of ZH in the Standard Model."""
@@ -38,6 +74,7 @@ def zh_background(
     cuts: str | None = None,
     sigma_fb: float | None = None,
     slope: float = 5.0,
+    smear: bool | Detector = False,
     theta0: ThetaLike | None = None,
     show_progress: bool = True,
 ) -> Simulation:
@@ -61,9 +98,13 @@ def zh_background(
         Comparisons of features with numbers, ``"pt>200, abs(y)<2.5"``.
     sigma_fb : float, optional
         Cross-section within the cuts in fb. Default: `RATE` times that of ZH in the Standard Model within these cuts,
-        from quasi-random points that do not depend on the seed (`zh_cross_section`).
+        from quasi-random points that do not depend on the seed (`bit.processes.zh.cross_section`).
     slope : float, default=5.0
         Of the falling spectrum of sqrt(s), above 1.
+    smear : bool or Detector, default=False
+        Measure what stands for leptons and Higgs boson with a detector, as `bit.processes.zh.simulate` does. Features
+        and cuts then are those of the measured momenta, and the default of `sigma_fb` that of ZH measured so, for
+        which tight cuts cost precision.
     theta0 : array-like of shape (3,), or mapping, optional
         Reference point of the weights in TeV^-2, such as that of the signal; default the Standard Model.
     show_progress : bool, default=True
@@ -73,8 +114,9 @@ def zh_background(
     -------
     Simulation
         Table with the features of `bit.processes.zh` (float32), ten weight terms in fb of which only the first is not
-        0, and n_eff/n next to 1. ``sigma_error_fb`` is the error of the default of `sigma_fb`, else 0. There are no
-        particles: `Simulation.lhe_events` is refused.
+        0, and n_eff/n next to 1. ``sigma_error_fb`` is the error of the default of `sigma_fb`, else 0. Les Houches
+        records hold u ubar -> Z b bbar, Z -> e- e+, with m_bb = mH and true momenta; as the toy does not say what
+        becomes of its second object, the b quarks are isotropic in its rest frame, and u is as often along +z as ubar.
 
     Raises
     ------
@@ -96,7 +138,8 @@ def zh_background(
         raise InputError(f"slope={slope!r}: a number above 1 is needed.")
     if sigma_fb is not None and not (math.isfinite(sigma_fb) and sigma_fb > 0.0):
         raise InputError(f"sigma_fb={sigma_fb!r}: a positive cross-section in fb, or None for that of ZH, is needed.")
-    cube = _Cube.of(parse_cuts(cuts, FEATURE_NAMES), float(slope))
+    detector = as_detector(smear)
+    cube = _Cube.of(parse_cuts(cuts, FEATURE_NAMES), float(slope), detector)
     process = ZH(("u", "d"), None if mu_f == "sqrt_s" else float(mu_f), Electroweak(e=e))
     configuration = {
         "process": "zh_background",
@@ -105,6 +148,7 @@ def zh_background(
         "mu_f": mu_f if sigma_fb is None else None,
         "e": e if sigma_fb is None else None,
         "sigma_fb": sigma_fb,
+        "detector": detector.configuration() if detector else None,
         "pdf": load().origin if sigma_fb is None else None,
     }
     made = generate(
@@ -118,60 +162,56 @@ def zh_background(
         n_eff_fraction=1.0,
         show_progress=show_progress,
     )
-    sigma, error = (sigma_fb, 0.0) if sigma_fb is not None else _times_rate(*_cross_section(process, cube))
+    if sigma_fb is None:
+        sigma, error = (RATE * value for value in cross_section(process, cuts, smear=smear))
+    else:
+        sigma, error = sigma_fb, 0.0
     return replace(made, table=made.table.normalised_to(sigma), sigma_fb=sigma, sigma_error_fb=error)
 
 
-def zh_cross_section(process: ZH, cuts: str | None = None) -> tuple[float, float]:
-    """Cross-section of ZH in the Standard Model, from quasi-random points.
+_WHAT = (
+    "pp -> Z b bbar with Z -> l l: each needs one l- and one l+ of one flavour, and one b and one bbar that are "
+    "outgoing (status 1)"
+)
+_UP, _BOTTOM = 2, 5
+_AT_REST = ("sqrt_s", "cos_theta", "cos_theta_l", "phi")
+
+
+def features_of_particles(events: LHEEvents) -> tuple[FloatArray, tuple[str, ...]]:
+    """Features of the events of a Les Houches file, for `bit.read_lhe`.
 
     Parameters
     ----------
-    process : ZH
-        Flavours, scale and couplings.
-    cuts : str, optional
-        As for `zh_background`.
+    events : LHEEvents
+        Each with one pair l- l+ of one flavour and one pair b bbar, all outgoing. The latter, of any mass, takes the
+        place of the Higgs boson.
 
     Returns
     -------
-    sigma, error : float
-        In fb: mean of eight shifted Kronecker sequences of 8192 points, and the standard error from their scatter.
+    features : ndarray of float64, shape (n_events, 15)
+        Those of `bit.processes.zh`.
+    names : tuple of str
+        `FEATURE_NAMES`.
 
     Raises
     ------
     InputError
-        For an unknown feature in the cuts, or cuts that leave nothing.
+        For events of other processes; it counts them.
     """
-    return _cross_section(process, _Cube.of(parse_cuts(cuts, FEATURE_NAMES), 5.0))
-
-
-def _cross_section(process: ZH, cube: _Cube) -> tuple[float, float]:
-    shifts = np.random.default_rng(0).random((_N_SHIFTS, cube.n_dim))
-    means = np.array([_mean_density(process, cube, shift) for shift in shifts])
-    return float(means.mean()), float(means.std(ddof=1) / math.sqrt(_N_SHIFTS))
-
-
-def _mean_density(process: ZH, cube: _Cube, shift: FloatArray) -> float:
-    steps = _GROWTH ** -np.arange(1.0, cube.n_dim + 1.0)
-    points = (shift + np.outer(np.arange(_N_POINTS), steps)) % 1.0
-    features, jacobian, _ = cube.phase_space(points)
-    names = ("sqrt_s", "y", "cos_theta", "cos_theta_l", "phi")
-    nominal = process.differential_weights(*(features[name] for name in names))[:, 0].sum(axis=0)
-    return float(np.where(cube.cuts.passes(features), nominal * jacobian, 0.0).mean())
-
-
-_N_SHIFTS, _N_POINTS = 8, 8192
-_GROWTH = 1.1347241384015194
-"""The root g of g^6 = g + 1, which generalises the golden ratio to five dimensions."""
-
-
-def _times_rate(sigma: float, error: float) -> tuple[float, float]:
-    return RATE * sigma, RATE * error
+    roles = (LEPTONS, [-code for code in LEPTONS], (_BOTTOM,), (-_BOTTOM,))
+    places = find(events, [(1, codes) for codes in roles], _WHAT)
+    refuse(events.pdg[places[0]] != -events.pdg[places[1]], _WHAT)
+    minus, plus, bottom, antibottom = events.momenta[places]
+    features = features_of_momenta(np.stack([bottom + antibottom, minus, plus]))
+    return np.stack(list(features.values()), axis=-1), FEATURE_NAMES
 
 
 @dataclass(frozen=True, eq=False)
 class _Cube:
-    """Map of the unit hypercube on the variables of ZH, sqrt(s) by its quantiles within what the cuts leave."""
+    """Map of the unit hypercube on the variables of ZH, sqrt(s) by its quantiles within what the cuts leave.
+
+    Nine further dimensions are the quantiles of what a detector does.
+    """
 
     cuts: Cuts
     slope: float
@@ -179,24 +219,27 @@ class _Cube:
     low: float
     high: float
     masses: ZH
+    detector: Detector | None
 
     @classmethod
-    def of(cls, cuts: Cuts, slope: float) -> _Cube:
+    def of(cls, cuts: Cuts, slope: float, detector: Detector | None) -> _Cube:
         masses = ZH()
         m_z, m_h = masses.electroweak.m_z, masses.electroweak.m_h
-        pt_min, pt_max = cuts.window("pt", 0.0, SQRT_S_GEV)
-        low, high = cuts.window("sqrt_s", math.hypot(m_z, pt_min) + math.hypot(m_h, pt_min), SQRT_S_GEV)
+        # Cuts on what is measured bound no true momentum.
+        on_truth = Cuts() if detector else cuts
+        pt_min, pt_max = on_truth.window("pt", 0.0, SQRT_S_GEV)
+        low, high = on_truth.window("sqrt_s", math.hypot(m_z, pt_min) + math.hypot(m_h, pt_min), SQRT_S_GEV)
         if not (pt_min < pt_max and low < high):
             raise InputError(f"zh_background: the cuts leave no phase space below {SQRT_S_GEV:.0f} GeV; loosen them.")
-        return cls(cuts, slope, pt_min, low, high, masses)
+        return cls(cuts, slope, pt_min, low, high, masses, detector)
 
     @property
     def n_dim(self) -> int:
-        return 5
+        return 5 + (N_SMEARING if self.detector else 0)
 
-    def phase_space(self, points: FloatArray) -> tuple[dict[str, FloatArray], FloatArray, FloatArray]:
-        """Features, Jacobian d(sqrt_s, y, cosT, cos th, ph)/d(points), and density up to a constant."""
-        u_s, u_y, u_theta, u_theta_l, u_phi = points.T
+    def phase_space(self, points: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
+        """True features, and density up to a constant."""
+        u_s, u_y, u_theta, u_theta_l, u_phi = points.T[:5]
         power = 1.0 - self.slope
         # In units of the lower end, so that no slope overflows.
         span = 1.0 - (self.high / self.low) ** power
@@ -209,18 +252,50 @@ class _Cube:
         cos_theta, cos_theta_l = cos_max * (2.0 * u_theta - 1.0), 2.0 * u_theta_l - 1.0
         pt = momentum * np.sqrt(1.0 - cos_theta**2)
         features = features_of(sqrt_s, y_max * u, cos_theta, cos_theta_l, math.pi * (2.0 * u_phi - 1.0), pt)
-        jacobian = self.low * relative**self.slope * span / -power * y_max * cos_max * 16.0 * math.pi
-        return features, jacobian, (1.0 - u**2) ** 2 * cos_max * (1.0 + cos_theta_l**2)
+        return features, (1.0 - u**2) ** 2 * cos_max * (1.0 + cos_theta_l**2)
+
+    def observed(self, features: Mapping[str, FloatArray], points: FloatArray) -> Mapping[str, FloatArray]:
+        """Features as they are observed, out of the true ones."""
+        if self.detector is None:
+            return features
+        return measured_features(features, points[:, 5:], self.detector, self.masses.electroweak)
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        features, _, density = self.phase_space(points)
-        return np.where(self.cuts.passes(features), density, 0.0), np.ones(len(points))
+        features, density = self.phase_space(points)
+        return np.where(self.cuts.passes(self.observed(features, points)), density, 0.0), np.ones(len(points))
 
     def events(self, points: FloatArray) -> Events:
         terms = np.zeros((len(points), 10))
         terms[:, 0] = 1.0
-        return Events(self.phase_space(points)[0], terms)
+        return Events(self.observed(self.phase_space(points)[0], points), terms)
 
     def particles(self, points: FloatArray, rng: np.random.Generator) -> Particles:
-        del points, rng
-        raise InputError("zh_background is a toy in its features, without particles: save the table instead.")
+        features, n, electroweak = self.phase_space(points)[0], len(points), self.masses.electroweak
+        sqrt_s, cos_theta, cos_theta_l, phi = (features[name] for name in _AT_REST)
+        at_rest = decay_products(sqrt_s, cos_theta, cos_theta_l, phi, electroweak)
+        dijet, minus, plus = to_laboratory(at_rest, features["y"], 2.0 * math.pi * rng.random(n))
+        z_boson = minus + plus
+        dijet[:, 1:3] = -z_boson[:, 1:3]
+        incoming = incoming_pair(z_boson + dijet)
+        bottom = _isotropic(dijet, electroweak.m_h, rng)
+        codes = incoming_codes(np.full(n, _UP), rng.random(n) < 0.5)
+        others = np.tile([Z_BOSON, _BOTTOM, -_BOTTOM, ELECTRON, -ELECTRON], (n, 1))
+        pdg = np.concatenate([codes, others], axis=1)
+        # Quarks carry a colour and antiquarks an anticolour, from the incoming ones to the outgoing ones.
+        colour = np.stack([501 * np.isin(pdg, (_UP, _BOTTOM)), 502 * np.isin(pdg, (-_UP, -_BOTTOM))], axis=-1)
+        return Particles(
+            pdg=pdg,
+            status=(-1, -1, 2, 1, 1, 1, 1),
+            mothers=((0, 0), (0, 0), (1, 2), (1, 2), (1, 2), (3, 3), (3, 3)),
+            colour=colour,
+            momenta=np.stack([*incoming, z_boson, bottom, dijet - bottom, minus, plus], axis=1),
+            mass=np.array([0.0, 0.0, electroweak.m_z, 0.0, 0.0, 0.0, 0.0]),
+        )
+
+
+def _isotropic(mother: FloatArray, mass: float, rng: np.random.Generator) -> FloatArray:
+    """Momenta of one of two massless particles, isotropic in the rest frame of their mother, shape (n, 4)."""
+    cos, azimuth = 2.0 * rng.random(len(mother)) - 1.0, 2.0 * math.pi * rng.random(len(mother))
+    sin = np.sqrt(1.0 - cos**2)
+    at_rest = 0.5 * mass * np.stack([np.ones_like(cos), sin * np.cos(azimuth), sin * np.sin(azimuth), cos], axis=-1)
+    return to_rest_frame(at_rest, mother * [1.0, -1.0, -1.0, -1.0])

@@ -480,7 +480,8 @@ class _Cube:
             normals = np.moveaxis(standard_normals(points[:, -_N_SMEARING:]).reshape(-1, 2, 3), 1, 0)
             momenta = measured(momenta, normals, self.detector, electroweak)
         weights = self.process.differential_weights(found.sqrt_s, found.y, found.cos_theta)
-        return features_of(*momenta, electroweak.m_h), weights, found
+        z_boson, higgs = momenta
+        return features_of(z_boson, higgs, electroweak.m_h), weights, found
 
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         features, weights, found = self.phase_space(points)
