@@ -23,6 +23,7 @@ from bit.parity import CPParity
 from bit.particles import LHEEvents
 from bit.processes.currents import current, dot
 from bit.processes.cuts import Cuts, parse_cuts
+from bit.processes.detector import Detector, as_detector, standard_normals
 from bit.processes.hvv import FB_GEV2, Electroweak, weights_from_amplitudes
 from bit.processes.pdf import PartonDensities, load
 from bit.processes.record import Particles
@@ -215,6 +216,86 @@ _QUARKS = (1, 2, 3, 4)
 """PDG identities: down and up of each generation."""
 
 
+SOFT_SUM_ET_GEV = 400.0
+"""Transverse energy of all but the leptons, pile-up included: a round number, which alone gives each component of the
+missing momentum a resolution of 0.5 GeV^(1/2) sqrt(400 GeV) = 10 GeV."""
+
+
+def measured(
+    leptons: FloatArray, normals: FloatArray, missing_normals: FloatArray, detector: Detector
+) -> tuple[FloatArray, FloatArray]:
+    """Charged leptons and missing momentum as a detector measures them.
+
+    Parameters
+    ----------
+    leptons : ndarray of float64, shape (3, n, 4)
+        (E, px, py, pz) in GeV in the laboratory of the charged lepton of the W and of the two of the Z; together with
+        the neutrino they have no transverse momentum.
+    normals : ndarray of float64, shape (3, n, 3)
+        Independent standard normal numbers, see `bit.processes.detector.Response.smear`.
+    missing_normals : ndarray of float64, shape (n, 2)
+        More of them.
+    detector : Detector
+        The lepton of the W is measured as an electron, those of the Z as muons. The missing transverse momentum
+        balances the measured leptons, but for `Detector.missing` with the sum of their pT and `SOFT_SUM_ET_GEV`.
+
+    Returns
+    -------
+    leptons : ndarray of float64, shape (3, n, 4)
+        In GeV.
+    missing : ndarray of float64, shape (n, 2)
+        px and py in GeV.
+    """
+    electrons = np.zeros(leptons.shape[:2], dtype=bool)
+    electrons[0] = True
+    seen = detector.smear_leptons(leptons, electrons, normals)
+    sum_et = np.hypot(seen[..., 1], seen[..., 2]).sum(axis=0) + SOFT_SUM_ET_GEV
+    return seen, detector.smear_missing(-seen[..., 1:3].sum(axis=0), sum_et, missing_normals)
+
+
+def reconstructed(leptons: FloatArray, missing: FloatArray, m_w: float) -> FloatArray:
+    """Neutrino of W -> l nu from the missing transverse momentum and the mass of the W.
+
+    With the lepton l, the transverse momentum k of the neutrino, and a = mW^2/2 + k.l_T, the solutions of
+    (l + nu)^2 = mW^2 are
+
+        nu_z = (a l_z +- E_l sqrt(a^2 - k^2 l_T^2))/l_T^2;
+
+    where the root is imaginary, it is left out. Of the two the one with the smaller mass of all leptons is taken, a
+    choice that does not depend on boosts along the beam.
+
+    Parameters
+    ----------
+    leptons : ndarray of float64, shape (3, n, 4)
+        (E, px, py, pz) in GeV of the lepton of the W and of the two of the Z, with pT > 0.
+    missing : ndarray of float64, shape (n, 2)
+        px and py in GeV.
+    m_w : float
+        Mass of the W in GeV.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 4)
+        Momentum of the neutrino in GeV.
+    """
+    energy, along = leptons[0, :, 0], leptons[0, :, 3]
+    lepton_pt2 = (leptons[0, :, 1:3] ** 2).sum(axis=-1)
+    a = 0.5 * m_w**2 + (missing * leptons[0, :, 1:3]).sum(axis=-1)
+    missing2 = (missing**2).sum(axis=-1)
+    root = np.sqrt(np.maximum(a**2 - missing2 * lepton_pt2, 0.0))
+    nu_z = (a * along + np.multiply.outer([1.0, -1.0], energy * root)) / lepton_pt2
+    nu_energy = np.sqrt(missing2 + nu_z**2)
+    visible = leptons.sum(axis=0)
+    # The transverse momentum is the same for both: the smaller mass is that of the smaller E^2 - pz^2.
+    squared = (visible[:, 0] + nu_energy) ** 2 - (visible[:, 3] + nu_z) ** 2
+    second = squared[1] < squared[0]
+    nu_z, nu_energy = np.where(second, nu_z[1], nu_z[0]), np.where(second, nu_energy[1], nu_energy[0])
+    return np.stack([nu_energy, *missing.T, nu_z], axis=-1)
+
+
+_N_SMEARING = 11
+
+
 # ---------------------------------------------------------------------- simulation
 def features_of(features: dict[str, FloatArray]) -> dict[str, FloatArray]:
     """Return all features by name, in the order of `FEATURES`.
@@ -245,6 +326,7 @@ def simulate(
     mu_f: float | Literal["sqrt_s"] = "sqrt_s",
     e: float = 0.3028,
     cuts: str | None = None,
+    smear: bool | Detector = False,
     theta0: ThetaLike | None = None,
     show_progress: bool = True,
 ) -> Simulation:
@@ -270,6 +352,12 @@ def simulate(
         Electromagnetic coupling; 0.31345 is its value at mZ.
     cuts : str, optional
         "boosted" of `SELECTIONS`, or comparisons of features with numbers, ``"pt>300, sqrt_s<4000"``.
+    smear : bool or Detector, default=False
+        Measure the leptons with a detector (`measured`), True for `bit.processes.detector.Detector` as it is, and find
+        the neutrino (`reconstructed`). Features and cuts then are those of these momenta, phi_W folded into -pi/2 to
+        pi/2 as for ``neutrino="ambiguous"``, which is needed. Weights stay those of the true momenta with the true
+        neutrino alone, so that the truth as a function of the features is an average over the ambiguity, too; the
+        cross-section is the same. Efficiencies are not applied.
     theta0 : array-like of shape (2,), or mapping, optional
         Reference point of the weights in TeV^-2, at which the events are drawn; default the Standard Model.
     show_progress : bool, default=True
@@ -279,7 +367,8 @@ def simulate(
     -------
     Simulation
         Table with the features `FEATURES` (float32) and six weight terms in fb, cross-section times branching ratios
-        into one lepton flavour each, its error, and the configuration. Weights are a function of the features.
+        into one lepton flavour each, its error, and the configuration. Weights are a function of the features, unless
+        these are measured. Les Houches records hold the true momenta.
 
     Raises
     ------
@@ -297,8 +386,13 @@ def simulate(
     point = reference_point(basis, theta0)
     _check(n_events, seed, charge, neutrino, generations, mu_f, e)
     selection = SELECTIONS.get(cuts or "", cuts)
-    process = WZ(neutrino, generations, None if mu_f == "sqrt_s" else float(mu_f), Electroweak(e=e))
-    cube = _Cube.of(process, parse_cuts(selection, FEATURE_NAMES), basis.monomials(point), charge)
+    detector = as_detector(smear)
+    if detector and neutrino == "known":
+        raise InputError("smear: a detector does not see the neutrino; ask for neutrino='ambiguous', or smear=False.")
+    # The true neutrino is one of the two solutions.
+    solutions: Neutrino = "known" if detector else neutrino
+    process = WZ(solutions, generations, None if mu_f == "sqrt_s" else float(mu_f), Electroweak(e=e))
+    cube = _Cube.of(process, parse_cuts(selection, FEATURE_NAMES), basis.monomials(point), charge, detector)
     return generate(
         cube,
         basis,
@@ -315,6 +409,8 @@ def simulate(
             "e": e,
             "cuts": selection,
             "branching_ratio": process.branching_ratio,
+            "detector": detector.configuration() if detector else None,
+            "soft_sum_et_gev": SOFT_SUM_ET_GEV if detector else None,
             "pdf": load().origin,
         },
         n_eff_fraction=_N_EFF_FRACTION,
@@ -344,8 +440,8 @@ def _check(n_events: int, seed: int, charge: str, neutrino: str, generations: in
 class _Cube:
     """Map of the unit hypercube on the phase space, within the range that cuts leave.
 
-    s has density 1/s^2, all other variables are flat; pT > p_min bounds s from below and |cosT| from above. A last
-    dimension chooses the charge where there are two.
+    s has density 1/s^2, all other variables are flat; pT > p_min bounds s from below and |cosT| from above. An eighth
+    dimension chooses the charge where there are two; the last eleven are the quantiles of what a detector does.
     """
 
     process: WZ
@@ -355,19 +451,24 @@ class _Cube:
     pt_min: float
     s_min: float
     s_max: float
+    detector: Detector | None
 
     @classmethod
-    def of(cls, process: WZ, cuts: Cuts, monomials: FloatArray, charge: Charge) -> _Cube:
-        pt_min, pt_max = cuts.window("pt", 0.0, SQRT_S_GEV)
+    def of(
+        cls, process: WZ, cuts: Cuts, monomials: FloatArray, charge: Charge, detector: Detector | None = None
+    ) -> _Cube:
+        # Cuts on what is measured bound no true momentum.
+        on_truth = Cuts() if detector else cuts
+        pt_min, pt_max = on_truth.window("pt", 0.0, SQRT_S_GEV)
         threshold = math.hypot(process.amplitudes.m_w, pt_min) + math.hypot(process.electroweak.m_z, pt_min)
-        low, high = cuts.window("sqrt_s", threshold, SQRT_S_GEV)
+        low, high = on_truth.window("sqrt_s", threshold, SQRT_S_GEV)
         if not (pt_min < pt_max and low < high):
             raise InputError(f"wz: no phase space is left below {SQRT_S_GEV:.0f} GeV; loosen the cuts.")
-        return cls(process, cuts, monomials, charge, pt_min, low**2, high**2)
+        return cls(process, cuts, monomials, charge, pt_min, low**2, high**2, detector)
 
     @property
     def n_dim(self) -> int:
-        return 7 if len(self.charges) == 1 else 8
+        return (7 if len(self.charges) == 1 else 8) + (_N_SMEARING if self.detector else 0)
 
     @property
     def charges(self) -> tuple[float, ...]:
@@ -375,7 +476,7 @@ class _Cube:
         return _CHARGES[self.charge]
 
     def phase_space(self, points: FloatArray) -> tuple[dict[str, FloatArray], FloatArray]:
-        """Features and Jacobian d(sqrt_s, y, cosT, cos th_W, cos th_Z, phi_W, phi_Z)/d(points), summed over charges."""
+        """True features and Jacobian d(sqrt_s, y, cosT, cos th_W, cos th_Z, phi_W, phi_Z)/d(points) of all charges."""
         u_s, u_y, u_theta, u_theta_w, u_theta_z, u_phi_w, u_phi_z = points.T[:7]
         inverse = 1.0 / self.s_min - u_s * (1.0 / self.s_min - 1.0 / self.s_max)
         sqrt_s = np.sqrt(1.0 / inverse)
@@ -387,7 +488,7 @@ class _Cube:
         cos_theta = cos_max * (2.0 * u_theta - 1.0)
         # Half a turn holds one of the two solutions for an ambiguous neutrino.
         phi_max = math.pi if self.process.neutrino == "known" else math.pi / 2.0
-        charge = np.where(points[:, -1] < 0.5, self.charges[0], self.charges[-1])
+        charge = np.where(points.T[len(self.charges) + 5] < 0.5, self.charges[0], self.charges[-1])
         columns = (
             sqrt_s,
             momentum * np.sqrt(1.0 - cos_theta**2),
@@ -403,16 +504,29 @@ class _Cube:
         jacobian *= 2.0 * phi_max * 2.0 * math.pi * len(self.charges)
         return features_of(dict(zip(FEATURE_NAMES, columns, strict=False))), jacobian
 
+    def observed(self, features: dict[str, FloatArray], points: FloatArray) -> dict[str, FloatArray]:
+        """Features as they are observed, out of the true ones."""
+        if self.detector is None:
+            return features
+        momenta = np.moveaxis(_momenta(features, self.process.amplitudes, np.zeros(len(points)))[:, 4:], 1, 0)
+        normals = standard_normals(points[:, -_N_SMEARING:])
+        of_leptons = np.moveaxis(normals[:, :9].reshape(-1, 3, 3), 1, 0)
+        seen, missing = measured(momenta[[0, 2, 3]], of_leptons, normals[:, 9:], self.detector)
+        neutrino = reconstructed(seen, missing, self.process.amplitudes.m_w)
+        return features_of_momenta(np.stack([seen[0], neutrino, seen[1], seen[2]]), features["charge"], "ambiguous")
+
     def __call__(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         features, jacobian = self.phase_space(points)
-        density = (self.process.differential_weights(features) @ self.monomials) * jacobian
-        density[~self.cuts.passes(features)] = 0.0
+        possible = self.cuts.passes(self.observed(features, points))
+        density = np.zeros(len(points))
+        weights = self.process.differential_weights({name: values[possible] for name, values in features.items()})
+        density[possible] = (weights @ self.monomials) * jacobian[possible]
         # Interference grows like s: the emphasis follows its square, the Fisher information of the tail.
         return density, features["sqrt_s"] ** 4
 
     def events(self, points: FloatArray) -> Events:
         features, _ = self.phase_space(points)
-        return Events(features, self.process.differential_weights(features))
+        return Events(self.observed(features, points), self.process.differential_weights(features))
 
     def particles(self, points: FloatArray, rng: np.random.Generator) -> Particles:
         features, _ = self.phase_space(points)
@@ -514,6 +628,27 @@ def features_of_particles(events: LHEEvents, *, neutrino: Neutrino = "ambiguous"
     if neutrino not in ("ambiguous", "known"):
         raise InputError(f"neutrino={neutrino!r}: {near_match(neutrino, ('ambiguous', 'known'))}")
     leptons, charge = _leptons(events)
+    features = features_of_momenta(leptons, charge, neutrino)
+    return np.stack(list(features.values()), axis=-1), FEATURE_NAMES
+
+
+def features_of_momenta(leptons: FloatArray, charge: FloatArray, neutrino: Neutrino) -> dict[str, FloatArray]:
+    """Features of momenta that need not fit together: the bosons are sums of leptons, of any mass.
+
+    Parameters
+    ----------
+    leptons : ndarray of float64, shape (4, n, 4)
+        (E, px, py, pz) in GeV in the laboratory of the lepton and neutrino of the W, l- and l+ of the Z.
+    charge : ndarray of float64, shape (n,)
+        Of the W, +1 or -1.
+    neutrino : {"ambiguous", "known"}
+        As for `features_of_particles`.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (n,)
+        As in `FEATURES`, in the rest frame of all leptons.
+    """
     total = leptons.sum(axis=0)
     sqrt_s = np.sqrt(dot(total, total))
     energy = dot(leptons, total) / sqrt_s
@@ -530,8 +665,7 @@ def features_of_particles(events: LHEEvents, *, neutrino: Neutrino = "ambiguous"
     cos_theta = w_boson[:, 3] / np.hypot(pt, w_boson[:, 3])
     y = np.arctanh(total[:, 3] / total[:, 0])
     columns = (sqrt_s, pt, y, cos_theta, cos_theta_w, cos_theta_z, phi_w, phi_z, charge)
-    features = features_of(dict(zip(FEATURE_NAMES, columns, strict=False)))
-    return np.stack(list(features.values()), axis=-1), FEATURE_NAMES
+    return features_of(dict(zip(FEATURE_NAMES, columns, strict=False)))
 
 
 def weights_of_particles(events: LHEEvents, *, electroweak: Electroweak | None = None) -> FloatArray:
