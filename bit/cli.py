@@ -125,7 +125,9 @@ _PROCESSES = "\b\nPROCESS is one of\n" + "\n".join(
     "--mu-f", metavar="GEV", help="Factorisation scale.  [default: zh, wz sqrt_s; zh_undecayed mZ; vbf mW; h4l mH/2]"
 )
 @click.option("--e", type=float, default=0.3028, show_default=True, help="Electromagnetic coupling.")
-@click.option("--smear", is_flag=True, default=None, help="h4l, vbf: measure the particles as a detector does.")
+@click.option(
+    "--smear", is_flag=True, default=None, help="Measure the particles as a detector does; h4l with --frame lab."
+)
 @click.option("--quarks", metavar="TEXT", help="vbf: ud (default) or all; zh, zh_undecayed: such as u,d,s.")
 @click.option(
     "--flavour",

@@ -386,7 +386,7 @@ def test_other_mistakes_are_one_sentence(folder):
         ("write name=value", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--theta0", "0.1"]),
         ("--mu-f='low': a number is needed", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--mu-f", "low"]),
         ("vbf has no option --flavour", ["simulate", "vbf", "-n", "5", "-o", "a.npz", "--flavour", "latent"]),
-        ("zh has no option --smear", ["simulate", "zh", "-n", "5", "-o", "a.npz", "--smear"]),
+        ("smear has no meaning for frame='rest'", ["simulate", "h4l", "-n", "5", "-o", "a.npz", "--smear"]),
         ("acceptance has no meaning for frame='rest'", ["simulate", "h4l", "-n", "5", "-o", "a.npz", "--acceptance"]),
         ("unknown coefficient 'cHB'", ["simulate", "zh", "-n", "5", "-o", "zh.npz", "--theta0", "cHB=1"]),
     ):

@@ -7,7 +7,7 @@ from scipy.stats import kstest
 from bit.errors import InputError
 from bit.processes import zh
 from bit.processes.analytic import zh_background
-from bit.processes.zh_background import RATE, zh_cross_section
+from bit.processes.zh_background import RATE, features_of_particles
 
 N_EVENTS = 20_000
 
@@ -85,7 +85,7 @@ def test_distribution_is_even_under_cp(boosted):
 
 
 def test_rate_is_ten_times_that_of_zh(boosted, signal):
-    sigma, error = zh_cross_section(zh.ZH(), "pt>200, abs(y)<2")
+    sigma, error = zh.cross_section(zh.ZH(), "pt>200, abs(y)<2")
     assert error < 3e-3 * sigma
     assert abs(sigma - signal.sigma_fb) < 5 * math.hypot(error, signal.sigma_error_fb)
     assert boosted.sigma_fb == pytest.approx(RATE * sigma, rel=1e-12)
@@ -106,9 +106,60 @@ def test_reference_point_and_seed(free):
     np.testing.assert_array_equal(again.weights, free.table.weights)
 
 
-def test_there_are_no_particles(free):
-    with pytest.raises(InputError, match="without particles"):
-        free.lhe_events()
+@pytest.fixture(scope="module")
+def particles():
+    return simulated(2_000, 4, cuts="pt>50").lhe_events()
+
+
+def test_particles(particles):
+    pdg, momenta = particles.pdg.reshape(-1, 7), particles.momenta.reshape(-1, 7, 4)
+    assert set(np.unique(pdg[:, 0])) == {-2, 2}
+    np.testing.assert_array_equal(pdg[:, 1], -pdg[:, 0])
+    np.testing.assert_array_equal(pdg[:, 2:], np.tile([23, 5, -5, 11, -11], (2_000, 1)))
+    np.testing.assert_array_equal(particles.status.reshape(-1, 7)[0], [-1, -1, 2, 1, 1, 1, 1])
+    # Energies of up to TeV balance to rounding, and squared masses to rounding of their squares.
+    incoming, outgoing = momenta[:, :2].sum(axis=1), momenta[:, 3:].sum(axis=1)
+    np.testing.assert_allclose(outgoing, incoming, rtol=0.0, atol=1e-9 * incoming[:, 0].max())
+    np.testing.assert_allclose(momenta[:, 2], momenta[:, 5] + momenta[:, 6], rtol=1e-12, atol=1e-9)
+    electroweak, largest = zh.ZH().electroweak, 1e-13 * incoming[:, 0].max() ** 2
+    for members, mass in ((momenta[:, [i]], 0.0) for i in (0, 1, 3, 4, 5, 6)):
+        np.testing.assert_allclose(squared_mass(members), mass, atol=largest)
+    np.testing.assert_allclose(squared_mass(momenta[:, 3:5]), electroweak.m_h**2, atol=largest)
+    np.testing.assert_allclose(squared_mass(momenta[:, 5:7]), electroweak.m_z**2, atol=largest)
+    # Colour flows from the quark to the b, anticolour from the antiquark to the bbar.
+    colour = particles.colour.reshape(-1, 7, 2)
+    assert (colour[..., 0] == np.where((pdg == 2) | (pdg == 5), 501, 0)).all()
+    assert (colour[..., 1] == np.where((pdg == -2) | (pdg == -5), 502, 0)).all()
+
+
+def squared_mass(members):
+    energy, x, y, z = members.sum(axis=1).T
+    return energy**2 - x**2 - y**2 - z**2
+
+
+def test_b_quarks_are_isotropic(particles):
+    _, _, _, bottom, antibottom, _, _ = np.moveaxis(particles.momenta.reshape(-1, 7, 4), 1, 0)
+    pair = bottom + antibottom
+    # Energies (E +- k cos)/2 of massless products.
+    cos = (bottom - antibottom)[:, 0] / np.linalg.norm(pair[:, 1:], axis=1)
+    assert kstest(0.5 * (1 + cos), "uniform").pvalue > 1e-4
+
+
+def test_features_of_particles(free, boosted):
+    for simulation in (free, boosted):
+        features, names = features_of_particles(simulation.lhe_events())
+        assert names == zh.FEATURE_NAMES
+        found, expected = features[:, 0], simulation.table.column("sqrt_s")
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    # Away from the poles of all angles float32 rounding is what is left.
+    inner = np.abs(boosted.table.features[:, [3, 5]]).max(axis=1) < 0.99
+    difference = np.abs(features - boosted.table.features)[inner] / np.maximum(1.0, np.abs(features[inner]))
+    assert difference.max() < 1e-6
+
+
+def test_other_events_are_refused(signal):
+    with pytest.raises(InputError, match=r"200 of 200 events .*are not pp -> Z b bbar"):
+        features_of_particles(signal.lhe_events())
 
 
 @pytest.mark.parametrize(
