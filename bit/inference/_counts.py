@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import xlogy
 
 from bit.basis import FloatArray
 
@@ -38,6 +39,9 @@ class Counts(Protocol):
     def continued_slope(self, predicted: FloatArray) -> FloatArray:
         """Return its derivatives (n,)."""
 
+    def bend(self, predicted: FloatArray) -> FloatArray:
+        """Return approximate second derivatives (n,) of `continued`, not negative: the metric of a descent."""
+
 
 class Poisson:
     """Independent Poisson counts; predictions are yields."""
@@ -64,20 +68,33 @@ class Poisson:
         return 2.0 * (1.0 - self._ratio(predicted))
 
     def continued(self, predicted: FloatArray) -> FloatArray | np.float64:
-        missing = np.minimum(predicted - self.floor, 0.0)
-        value: FloatArray | np.float64 = self.continued_terms(predicted, missing).sum(axis=-1)
+        value: FloatArray | np.float64 = self.continued_terms(predicted).sum(axis=-1)
         return value
 
-    def continued_terms(self, predicted: FloatArray, missing: FloatArray) -> FloatArray:
-        """Return the terms of all bins, parabolas where yields are `missing` (negative) to the floor."""
+    def continued_terms(self, predicted: FloatArray) -> FloatArray:
+        """Return the terms of all bins, parabolas below the floor."""
+        missing, inside = self.inside(predicted)
         parabola = missing * (self.floor_slope + 0.5 * self.curvature * missing)
-        terms: FloatArray = deviance(predicted - missing, self.observed) + parabola
+        terms: FloatArray = deviance(inside, self.observed) + parabola
         return terms
 
     def continued_slope(self, predicted: FloatArray) -> FloatArray:
-        missing = np.minimum(predicted - self.floor, 0.0)
-        slope: FloatArray = 2.0 * (1.0 - self._ratio(predicted - missing)) + self.curvature * missing
+        missing, inside = self.inside(predicted)
+        slope: FloatArray = 2.0 * (1.0 - self._ratio(inside)) + self.curvature * missing
         return slope
+
+    def bend(self, predicted: FloatArray) -> FloatArray:
+        # The larger of the observed and of the expected information: exact for a factor exp(nu) of many events.
+        safe = np.where(predicted > 0, predicted, 1.0)
+        inside = np.divide(2.0 * np.maximum(self.observed, predicted), safe**2)
+        bend: FloatArray = np.where(predicted < self.floor, self.curvature, inside)
+        return bend
+
+    def inside(self, predicted: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return what is missing to the floor (negative), and yields that are not below it."""
+        missing = np.minimum(predicted - self.floor, 0.0)
+        # Of a yield of -1e20 the difference leaves nothing, not the floor.
+        return missing, np.maximum(predicted - missing, 0.5 * self.floor)
 
     def possible(self, predicted: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether each bin has a probability."""
@@ -107,29 +124,28 @@ class Multinomial:
         return slope
 
     def continued(self, predicted: FloatArray) -> FloatArray | np.float64:
-        missing, inside, factor = self._inside(predicted)
+        missing, inside = self._poisson.inside(predicted)
+        factor = self._total / inside.sum(axis=-1, keepdims=True)
         parabola = missing * (2.0 * (factor - self._low()) + 0.5 * self.curvature * missing)
         value: FloatArray | np.float64 = (deviance(factor * inside, self.observed) + parabola).sum(axis=-1)
         return value
 
     def continued_slope(self, predicted: FloatArray) -> FloatArray:
-        missing, inside, factor = self._inside(predicted)
+        missing, inside = self._poisson.inside(predicted)
+        factor = self._total / inside.sum(axis=-1, keepdims=True)
         ratio = np.divide(self.observed, inside, out=np.zeros_like(inside), where=self.observed > 0)
         moved = -2.0 * missing.sum() * factor / inside.sum() * (missing == 0)
         slope: FloatArray = 2.0 * (factor - ratio) + self.curvature * missing + moved
         return slope
+
+    def bend(self, predicted: FloatArray) -> FloatArray:
+        return self._poisson.bend(predicted)
 
     def _scaled(self, predicted: FloatArray) -> FloatArray:
         """Yields with the observed sum; negative ones where the sum is not positive."""
         total = predicted.sum(axis=-1, keepdims=True)
         scaled: FloatArray = np.divide(self._total * predicted, total, out=np.full_like(predicted, -1.0), where=total > 0)
         return scaled
-
-    def _inside(self, predicted: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """What is missing to the floors, yields not below them, and the factor."""
-        missing = np.minimum(predicted - self._poisson.floor, 0.0)
-        inside = predicted - missing
-        return missing, inside, self._total / inside.sum(axis=-1, keepdims=True)
 
     def _low(self) -> FloatArray:
         """Observed counts over the yields at the floor."""
@@ -164,8 +180,7 @@ class BarlowBeeston:
 
     def continued(self, predicted: FloatArray) -> FloatArray | np.float64:
         expected, variance = self._split(predicted)
-        missing = np.minimum(expected - self._poisson.floor, 0.0)
-        exact = self._poisson.continued_terms(expected, missing)
+        exact = self._poisson.continued_terms(expected)
         terms = np.where(variance > 0, self._profiled(expected, variance), exact)
         value: FloatArray | np.float64 = terms.sum(axis=-1)
         return value
@@ -179,14 +194,30 @@ class BarlowBeeston:
         by_variance = np.where(smeared, -(pull**2), 0.0)
         return np.concatenate([by_expected, by_variance])
 
+    def bend(self, predicted: FloatArray) -> FloatArray:
+        expected, variance = self._split(predicted)
+        true, _ = self._solved(expected, variance)
+        larger = np.maximum(self.observed, true)
+        below = true**2 + larger * variance
+        some = np.divide(2.0 * larger, below, out=np.zeros_like(true), where=below > 0)
+        none = np.divide(2.0, variance, out=np.zeros_like(true), where=variance > 0)
+        smeared = np.where(larger > 0, some, none)
+        by_expected = np.where(variance > 0, smeared, self._poisson.bend(expected))
+        return np.concatenate([by_expected, np.zeros_like(variance)])
+
     def _split(self, predicted: FloatArray) -> tuple[FloatArray, FloatArray]:
         n = len(self.observed)
         return predicted[..., :n], predicted[..., n:]
 
     def _profiled(self, expected: FloatArray, variance: FloatArray) -> FloatArray:
         true, pull = self._solved(expected, variance)
+        # True yields of hopeless predictions are tiny: their logarithm is taken separately.
+        inside = np.maximum(true, _NEARLY_ZERO * self.observed)
+        below = np.maximum(true, np.finfo(np.float64).tiny)
+        rest = 2.0 * (true - inside + xlogy(self.observed, np.maximum(inside, below) / below))
         # (mu - lambda)^2 / V with pull = (lambda - mu) / V.
-        return deviance(true, self.observed) + pull**2 * variance
+        terms: FloatArray = deviance(inside, self.observed) + rest + pull**2 * variance
+        return terms
 
     def _solved(self, expected: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
         """True yields, and (lambda - mu) / V, which is 1 - n / mu; any numbers where V = 0."""

@@ -18,8 +18,8 @@ Groups: TypeAlias = Sequence[Sequence[Sample]]
 
 # Of the variance: keeps the ratio of two yields finite where the nominal one crosses 0.
 _REGULAR = 1e-10
-# A minimiser may try a factor e^300, but not an overflow.
-_LARGEST = 300.0
+# A minimiser may try a factor e^20, but no overflow.
+_LARGEST = 20.0
 
 
 class Prediction(Protocol):
@@ -85,6 +85,29 @@ class Polynomials:
         return expected, bend
 
 
+class _Monomials:
+    """phi = (1, theta_a, theta_a^2 / 2 or theta_a theta_b) of a full basis at reference 0, without checks."""
+
+    def __init__(self, basis: PolynomialBasis) -> None:
+        self.n_params = n = basis.n_params
+        pairs = [(a, b) for a in range(n) for b in range(a, n)]
+        self._first, self._second = (np.array(side) for side in zip(*pairs, strict=True))
+        self._factor = np.where(self._first == self._second, 0.5, 1.0)
+        unit = np.eye(n)
+        # d (theta_a theta_b) = theta_b e_a + theta_a e_b
+        both = unit[self._first][:, :, np.newaxis] * unit[self._second][:, np.newaxis, :]
+        self._change = self._factor[:, np.newaxis, np.newaxis] * (both + np.swapaxes(both, 1, 2))
+
+    def __call__(self, theta: FloatArray) -> FloatArray:
+        """Return the monomials (..., n_terms)."""
+        pairs = self._factor * theta[..., self._first] * theta[..., self._second]
+        return np.concatenate([np.ones((*theta.shape[:-1], 1)), theta, pairs], axis=-1)
+
+    def slope(self, theta: FloatArray) -> FloatArray:
+        """Return the derivatives (n_terms, n_params) at one point."""
+        return np.concatenate([np.zeros((1, self.n_params)), np.eye(self.n_params), self._change @ theta])
+
+
 class Mixture:
     """Yields with nuisances, lambda_b = sum_k c_k(nu) Q_kb(theta): one row for each component k and bin b.
 
@@ -92,7 +115,7 @@ class Mixture:
     """
 
     def __init__(
-        self, basis: PolynomialBasis, rows: FloatArray, bins: IntArray, parts: IntArray, factors: _Factors
+        self, basis: _Monomials, rows: FloatArray, bins: IntArray, parts: IntArray, factors: _Factors
     ) -> None:
         self._basis, self._rows, self._bins, self._parts, self._factors = basis, rows, bins, parts, factors
         self.n_params = basis.n_params + factors.n_nuisances
@@ -119,7 +142,7 @@ class Mixture:
         factors = _Factors([sample for samples in groups for sample in samples], nuisances)
         flat = np.concatenate(bins)
         order = np.argsort(flat, kind="stable")
-        return cls(basis, np.concatenate(rows)[order], flat[order], np.concatenate(parts)[order], factors)
+        return cls(_Monomials(basis), np.concatenate(rows)[order], flat[order], np.concatenate(parts)[order], factors)
 
     @property
     def vanishing(self) -> Mask:
@@ -129,15 +152,15 @@ class Mixture:
 
     def __call__(self, theta: FloatArray) -> FloatArray:
         n = self._basis.n_params
-        values = self._basis.monomials(theta[..., :n]) @ self._rows.T
+        values = self._basis(theta[..., :n]) @ self._rows.T
         factors = self._factors(theta[..., n:])
         expected: FloatArray = np.add.reduceat(factors[..., self._parts] * values, self._starts, axis=-1)
         return expected
 
     def with_slope(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         n = self._basis.n_params
-        values = self._rows @ self._basis.monomials(theta[:n])
-        slopes = self._rows @ self._basis.gradient(theta[:n]).T
+        values = self._rows @ self._basis(theta[:n])
+        slopes = self._rows @ self._basis.slope(theta[:n])
         factors, changes = self._factors.with_slope(theta[n:])
         factor = factors[self._parts]
         by_row = np.column_stack(
@@ -183,7 +206,9 @@ class _Factors:
         """Return the factors (n_components,) and their derivatives (n_components, n_nuisances)."""
         norm, weight, change = self._pieces(nu)
         factors = norm * weight
-        return factors, factors[:, np.newaxis] * self._log_kappa + (norm * change)[:, np.newaxis] * self._own
+        moving = np.abs(self._log_kappa @ nu) < _LARGEST
+        by_norm = (factors * moving)[:, np.newaxis] * self._log_kappa
+        return factors, by_norm + (norm * change)[:, np.newaxis] * self._own
 
     def _pieces(self, nu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         norm = self._scale * np.exp(np.clip(nu @ self._log_kappa.T, -_LARGEST, _LARGEST))
@@ -199,7 +224,7 @@ class WithVariance:
     """
 
     def __init__(
-        self, yields: Polynomials | Mixture, nominal: Polynomials, basis: PolynomialBasis, squares: FloatArray
+        self, yields: Polynomials | Mixture, nominal: Polynomials, basis: _Monomials, squares: FloatArray
     ) -> None:
         self._yields, self._nominal, self._basis, self._squares = yields, nominal, basis, squares
         self.n_params = yields.n_params
@@ -216,12 +241,12 @@ class WithVariance:
         """Add the variances of all samples to the yields of the bins that are kept."""
         basis = PolynomialBasis(names, order=2)
         squares = np.concatenate([sum(_squares(sample, basis) for sample in samples) for samples in groups])
-        return cls(yields, nominal, basis, squares[kept])
+        return cls(yields, nominal, _Monomials(basis), squares[kept])
 
     def __call__(self, theta: FloatArray) -> FloatArray:
         expected = self._yields(theta)
         at = theta[..., : self._basis.n_params]
-        phi = self._basis.monomials(at)
+        phi = self._basis(at)
         variance = np.maximum(np.einsum("...k,bkl,...l->...b", phi, self._squares, phi, optimize=True), 0)
         if self._yields is not self._nominal:
             variance = variance * _ratio(expected, self._nominal(at), variance)[0] ** 2
@@ -230,11 +255,11 @@ class WithVariance:
     def with_slope(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         n = self._basis.n_params
         expected, slope = self._yields.with_slope(theta)
-        phi, change = self._basis.monomials(theta[:n]), self._basis.gradient(theta[:n])
+        phi, change = self._basis(theta[:n]), self._basis.slope(theta[:n])
         weighted = self._squares @ phi
         variance = np.maximum(weighted @ phi, 0)
         steep = np.zeros_like(slope)
-        steep[:, :n] = 2.0 * weighted @ change.T
+        steep[:, :n] = 2.0 * weighted @ change
         if self._yields is not self._nominal:
             nominal, nominal_slope = self._nominal.with_slope(theta[:n])
             ratio, by_expected, by_nominal, by_variance = _ratio(expected, nominal, variance)

@@ -312,6 +312,27 @@ class Likelihood:
         predicted, slope = self._predicted.with_slope(theta)
         return self._constrained_slope(self._counts.continued_slope(predicted) @ slope, theta)
 
+    def objective_expansion(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the derivatives of `objective`, and the second ones without those of the yields (Gauss-Newton).
+
+        Parameters
+        ----------
+        theta : ndarray of float64, shape (n_params,)
+            Absolute coefficients c/Lambda^2 in TeV^-2, not checked.
+
+        Returns
+        -------
+        gradient : ndarray of float64, shape (n_params,)
+            As `objective_gradient`.
+        metric : ndarray of float64, shape (n_params, n_params)
+            Never negative; at the minimum of Asimov data twice the Fisher information.
+        """
+        predicted, slope = self._predicted.with_slope(theta)
+        metric: FloatArray = (slope.T * self._counts.bend(predicted)) @ slope
+        nuisances = np.arange(self.n_coefficients, self.n_params)
+        metric[nuisances, nuisances] += 2.0
+        return self._constrained_slope(self._counts.continued_slope(predicted) @ slope, theta), metric
+
     def step_sizes(self) -> FloatArray:
         """Distance from the SM over which each parameter alone changes -2 ln L by about 1.
 

@@ -13,6 +13,12 @@ from bit.errors import InputError, near_match
 from bit.inference.likelihood import Likelihood
 from bit.inference.results import FitResult
 
+# Steps of a descent, and the change of -2 ln L that is not worth another one.
+_DESCENT = 500
+_ENOUGH = 1e-9
+# Steps this much shorter than those of the metric lead nowhere.
+_MOST_DAMPING = 1e12
+
 
 def fit(
     likelihood: Likelihood, *, start: ThetaLike | None = None, fixed: Mapping[str, float] | None = None
@@ -52,10 +58,11 @@ def fit(
     if mask.all():
         value = float(likelihood.objective(begin))
         return FitResult(names, begin, np.zeros(len(names)), covariance, tuple(held), value, True)
-    minuit = _minuit(likelihood, begin, likelihood.step_sizes(), mask)
-    minuit.strategy = 1
-    minuit.tol = 1e-4
-    minuit.migrad()
+    steps = likelihood.step_sizes()
+    minuit = _migrad(likelihood, begin if likelihood.plain else descend(likelihood, begin, mask), steps, mask)
+    if not minuit.valid:
+        # Far from the minimum, where yields are negative, -2 ln L is too steep for the steps of Migrad.
+        minuit = _migrad(likelihood, descend(likelihood, np.array(minuit.values), mask), steps, mask)
     minuit.hesse()
     if minuit.covariance is not None:
         covariance = np.array(minuit.covariance)
@@ -97,6 +104,9 @@ def minimum(
     before = float(likelihood.objective(start))
     if fixed.all():
         return before, start
+    if not likelihood.plain:
+        theta = descend(likelihood, start, fixed)
+        return float(likelihood.objective(theta)), theta
     minuit = _minuit(likelihood, start, steps, fixed)
     minuit.strategy = 0
     minuit.tol = 1e-2  # -2 ln L to about 2e-5, enough for a crossing at 3.84
@@ -104,6 +114,61 @@ def minimum(
     if minuit.fval is None or not minuit.fval < before:
         return before, start
     return float(minuit.fval), np.array(minuit.values)
+
+
+def descend(likelihood: Likelihood, start: FloatArray, fixed: npt.NDArray[np.bool_]) -> FloatArray:
+    """Walk down to a minimum by damped Gauss-Newton steps, M d = -g/1 with M the metric of the likelihood.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Of any data.
+    start : ndarray of float64, shape (n_params,)
+        Where to begin.
+    fixed : ndarray of bool, shape (n_params,)
+        Parameters that keep their value.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_params,)
+        Where a step would lower -2 ln L by less than 1e-9; never above the start.
+
+    Notes
+    -----
+    Levenberg's and Marquardt's damping. Every step costs one matrix of n_params x n_params, so that the many
+    nuisances of a model are profiled in a few steps where a variable metric needs hundreds.
+    """
+    free = np.flatnonzero(~fixed)
+    theta, damping = np.array(start, dtype=np.float64), 1e-3
+    value = float(likelihood.objective(theta))
+    for _ in range(_DESCENT):
+        slope, metric = likelihood.objective_expansion(theta)
+        slope, metric = slope[free], metric[np.ix_(free, free)]
+        size = np.diag(metric)
+        size = np.where(size > 0, size, 1.0)
+        lowered = False
+        while not lowered and damping < _MOST_DAMPING:
+            step = np.linalg.solve(metric + damping * np.diag(size), -slope)
+            tried = theta.copy()
+            tried[free] += step
+            there = float(likelihood.objective(tried))
+            lowered = there < value
+            # An undamped step that gains nothing, or that promises nothing, has arrived.
+            if damping <= 1.0 and (value - there if lowered else -0.5 * slope @ step) < _ENOUGH:
+                return tried if lowered else theta
+            damping *= 0.1 if lowered else 10.0
+        if not lowered:
+            break
+        theta, value = tried, there
+    return theta
+
+
+def _migrad(likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]) -> Minuit:
+    minuit = _minuit(likelihood, start, steps, fixed)
+    minuit.strategy = 1
+    minuit.tol = 1e-4
+    minuit.migrad()
+    return minuit
 
 
 def _minuit(likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]) -> Minuit:
