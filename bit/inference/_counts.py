@@ -39,8 +39,8 @@ class Counts(Protocol):
     def continued_slope(self, predicted: FloatArray) -> FloatArray:
         """Return its derivatives (n,)."""
 
-    def bend(self, predicted: FloatArray) -> FloatArray:
-        """Return approximate second derivatives (n,) of `continued`, not negative: the metric of a descent."""
+    def metric(self, predicted: FloatArray, slope: FloatArray) -> FloatArray:
+        """Return J^T H J of the derivatives J of the predictions, H >= 0 the second derivatives of `continued`."""
 
 
 class Poisson:
@@ -83,11 +83,16 @@ class Poisson:
         slope: FloatArray = 2.0 * (1.0 - self._ratio(inside)) + self.curvature * missing
         return slope
 
+    def metric(self, predicted: FloatArray, slope: FloatArray) -> FloatArray:
+        metric: FloatArray = (slope.T * self.bend(predicted)) @ slope
+        return metric
+
     def bend(self, predicted: FloatArray) -> FloatArray:
-        # The larger of the observed and of the expected information: exact for a factor exp(nu) of many events.
+        """Return second derivatives (n,), the larger of the observed and of the expected information."""
+        # Together they are exact for a factor exp(nu) where many events are expected.
         safe = np.where(predicted > 0, predicted, 1.0)
-        inside = np.divide(2.0 * np.maximum(self.observed, predicted), safe**2)
-        bend: FloatArray = np.where(predicted < self.floor, self.curvature, inside)
+        above = np.divide(2.0 * np.maximum(self.observed, predicted), safe**2)
+        bend: FloatArray = np.where(predicted < self.floor, self.curvature, above)
         return bend
 
     def inside(self, predicted: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -138,13 +143,15 @@ class Multinomial:
         slope: FloatArray = 2.0 * (factor - ratio) + self.curvature * missing + moved
         return slope
 
-    def bend(self, predicted: FloatArray) -> FloatArray:
-        return self._poisson.bend(predicted)
+    def metric(self, predicted: FloatArray, slope: FloatArray) -> FloatArray:
+        return self._poisson.metric(predicted, slope)
 
     def _scaled(self, predicted: FloatArray) -> FloatArray:
         """Yields with the observed sum; negative ones where the sum is not positive."""
         total = predicted.sum(axis=-1, keepdims=True)
-        scaled: FloatArray = np.divide(self._total * predicted, total, out=np.full_like(predicted, -1.0), where=total > 0)
+        scaled: FloatArray = np.divide(
+            self._total * predicted, total, out=np.full_like(predicted, -1.0), where=total > 0
+        )
         return scaled
 
     def _low(self) -> FloatArray:
@@ -194,16 +201,20 @@ class BarlowBeeston:
         by_variance = np.where(smeared, -(pull**2), 0.0)
         return np.concatenate([by_expected, by_variance])
 
-    def bend(self, predicted: FloatArray) -> FloatArray:
+    def metric(self, predicted: FloatArray, slope: FloatArray) -> FloatArray:
         expected, variance = self._split(predicted)
-        true, _ = self._solved(expected, variance)
+        true, pull = self._solved(expected, variance)
+        smeared = variance > 0
         larger = np.maximum(self.observed, true)
         below = true**2 + larger * variance
         some = np.divide(2.0 * larger, below, out=np.zeros_like(true), where=below > 0)
-        none = np.divide(2.0, variance, out=np.zeros_like(true), where=variance > 0)
-        smeared = np.where(larger > 0, some, none)
-        by_expected = np.where(variance > 0, smeared, self._poisson.bend(expected))
-        return np.concatenate([by_expected, np.zeros_like(variance)])
+        none = np.divide(2.0, variance, out=np.zeros_like(true), where=smeared)
+        bend = np.where(smeared, np.where(larger > 0, some, none), self._poisson.bend(expected))
+        # d pull is proportional to d lambda - pull d V, so that the 2 x 2 matrix of each bin has rank one.
+        n = len(self.observed)
+        moved = slope[:n] - np.where(smeared, pull, 0.0)[:, np.newaxis] * slope[n:]
+        metric: FloatArray = (moved.T * bend) @ moved
+        return metric
 
     def _split(self, predicted: FloatArray) -> tuple[FloatArray, FloatArray]:
         n = len(self.observed)

@@ -114,9 +114,7 @@ class Mixture:
     The components of a sample are its nominal polynomial and, for every shape, up - nominal and nominal - down.
     """
 
-    def __init__(
-        self, basis: _Monomials, rows: FloatArray, bins: IntArray, parts: IntArray, factors: _Factors
-    ) -> None:
+    def __init__(self, basis: _Monomials, rows: FloatArray, bins: IntArray, parts: IntArray, factors: _Factors) -> None:
         self._basis, self._rows, self._bins, self._parts, self._factors = basis, rows, bins, parts, factors
         self.n_params = basis.n_params + factors.n_nuisances
         # Rows are sorted by bin, and every bin has some.

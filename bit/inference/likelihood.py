@@ -85,7 +85,8 @@ class Likelihood:
     -----
     Where a yield is negative, or 0 with events observed, no Poisson probability exists: `twice_nll` is +inf there,
     so that such theta are excluded. With `mc_stat` a yield below 0 is only improbable, since the true one may still
-    be positive. Fits and limits work on `objective`, which is finite everywhere.
+    be positive. Fits and limits work on `objective`, which is finite everywhere. Templates of few events then have
+    further minima far from the data, where yields nearly vanish and their errors do not: they are no artefact.
 
     The constraint of `mc_stat`, (gamma - 1)^2 / delta^2 with delta(theta)^2 = phi^T V phi / (phi^T S)^2, is what
     remains if all sums S of a bin are free with their covariance V and are profiled at fixed theta; it has no term
@@ -328,7 +329,7 @@ class Likelihood:
             Never negative; at the minimum of Asimov data twice the Fisher information.
         """
         predicted, slope = self._predicted.with_slope(theta)
-        metric: FloatArray = (slope.T * self._counts.bend(predicted)) @ slope
+        metric = self._counts.metric(predicted, slope)
         nuisances = np.arange(self.n_coefficients, self.n_params)
         metric[nuisances, nuisances] += 2.0
         return self._constrained_slope(self._counts.continued_slope(predicted) @ slope, theta), metric

@@ -31,8 +31,8 @@ def fit(
         Of Asimov or observed data.
     start : array-like of shape (n_params,) or mapping, optional
         Where to begin, absolute c/Lambda^2 in TeV^-2; default ``likelihood.start``, the true point
-        of Asimov data, else 0. Quadratic yields can have several
-        minima: the one found is that of the valley of `start`.
+        of Asimov data, else 0. Quadratic yields can have several minima: the one found is that of the valley of
+        `start`, or of the default where that valley leads to none.
     fixed : mapping of str to float, optional
         Coefficients that keep a value.
 
@@ -59,11 +59,12 @@ def fit(
         value = float(likelihood.objective(begin))
         return FitResult(names, begin, np.zeros(len(names)), covariance, tuple(held), value, True)
     steps = likelihood.step_sizes()
+    # Far from the minimum, where yields are negative, -2 ln L is too steep for the steps of Migrad. A valley without
+    # end, or without a minimum, is left for the default start.
     minuit = _migrad(likelihood, begin if likelihood.plain else descend(likelihood, begin, mask), steps, mask)
-    if not minuit.valid:
-        # Far from the minimum, where yields are negative, -2 ln L is too steep for the steps of Migrad.
-        minuit = _migrad(likelihood, descend(likelihood, np.array(minuit.values), mask), steps, mask)
-    minuit.hesse()
+    for again in (begin, np.where(mask, begin, likelihood.start)):
+        if not (minuit.valid and minuit.accurate):
+            minuit = _migrad(likelihood, descend(likelihood, again, mask), steps, mask)
     if minuit.covariance is not None:
         covariance = np.array(minuit.covariance)
         covariance[mask] = covariance[:, mask] = 0.0
@@ -168,6 +169,7 @@ def _migrad(likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed:
     minuit.strategy = 1
     minuit.tol = 1e-4
     minuit.migrad()
+    minuit.hesse()
     return minuit
 
 
