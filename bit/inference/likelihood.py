@@ -428,6 +428,55 @@ class Likelihood:
         other._set_data(counts, measured)
         return other
 
+    def toy(self, theta: ThetaLike, rng: np.random.Generator) -> Likelihood:
+        """Return the likelihood of a pseudo-experiment: Poisson counts, and Gaussian measurements of the nuisances.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n_coefficients,) or (n_params,), or mapping
+            The truth.
+        rng : numpy.random.Generator
+            Source of random numbers.
+
+        Returns
+        -------
+        Likelihood
+            Of the toy. With `mc_stat`, the true yields vary about the expected ones by the Monte Carlo errors.
+
+        Raises
+        ------
+        InputError
+            If a yield is negative.
+        """
+        point = self.as_theta(theta)
+        expected = self.asimov(point)
+        if self.mc_stat:
+            kept = np.flatnonzero(self._kept)
+            errors = np.sqrt(self._predicted(point)[len(kept) :])
+            expected[kept] = np.maximum(expected[kept] + errors * rng.standard_normal(len(kept)), 0.0)
+        measured = point[self.n_coefficients :] + rng.standard_normal(len(self.nuisances))
+        auxiliary = dict(zip(self.nuisances, measured, strict=True))
+        return self.with_data(rng.poisson(expected), auxiliary=auxiliary)
+
+    def without_mc_stat(self) -> Likelihood:
+        """Return the likelihood of the same data without Monte Carlo errors.
+
+        Returns
+        -------
+        Likelihood
+            With ``mc_stat=False``.
+        """
+        other = copy.copy(self)
+        other.mc_stat = False
+        other._predicted = self._yields.take(self._kept) if self.nuisances else self._nominal
+        other._set_data(self.observed, self.auxiliary)
+        return other
+
+    @property
+    def n_used_bins(self) -> int:
+        """Number of bins that expect events at some theta."""
+        return int(self._kept.sum())
+
     # ------------------------------------------------------------------ private
     def _take_templates(self, templates: Template | Sequence[Template] | Model) -> list[tuple[Sample, ...]]:
         """Set names and labels; return the samples that are added, channel after channel."""

@@ -265,6 +265,111 @@ class Information(_Result):
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class GoodnessOfFit(_Result):
+    """How well the best fit describes the data.
+
+    Attributes
+    ----------
+    twice_nll : float
+        -2 ln L at the fit against the saturated model, in which every bin and nuisance is described perfectly.
+    ndf : int
+        Bins and measured nuisances, less the free parameters.
+    p_value : float
+        Probability of at least this value: of the chi2 distribution, or among the toys.
+    n_toys : int
+        Number of toys; 0 for the chi2 distribution.
+    """
+
+    kind: ClassVar[str] = "bit-goodness-of-fit/1"
+    twice_nll: float
+    ndf: int
+    p_value: float
+    n_toys: int
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        how = f"{self.n_toys} toys" if self.n_toys else "chi2"
+        return f"GoodnessOfFit(twice_nll={self.twice_nll:.4g}, ndf={self.ndf}, p={self.p_value:.3g} by {how})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Impacts(_Result):
+    """Shifts of one coefficient when each nuisance moves by its error after the fit.
+
+    Attributes
+    ----------
+    param : str
+        The coefficient.
+    value, error : float
+        Of the coefficient at the best fit, TeV^-2.
+    names : tuple of str
+        Nuisances, the largest impact first.
+    pulls, constraints : ndarray of float64, shape (n_nuisances,)
+        Fitted values less measured ones, and errors after the fit, in units of the error before it.
+    down, up : ndarray of float64, shape (n_nuisances,)
+        Shifts of the coefficient, TeV^-2, with the nuisance fixed one error below and above its fitted value.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-impacts/1"
+    param: str
+    value: float
+    error: float
+    names: tuple[str, ...]
+    pulls: FloatArray
+    constraints: FloatArray
+    down: FloatArray
+    up: FloatArray
+    others: Others
+
+    def __repr__(self) -> str:
+        """Return one line per nuisance."""
+        lines = [f"Impacts({self.param} = {self.value:.4g} +- {self.error:.4g}, others {self.others}, TeV^-2)"]
+        for row in zip(self.names, self.pulls, self.constraints, self.down, self.up, strict=True):
+            lines.append("  {:<12} pull {:>6.2f} +- {:<5.2f} impact {:>+10.3g} {:>+10.3g}".format(*row))
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Breakdown(_Result):
+    """Error of one coefficient and what contributes to it.
+
+    Attributes
+    ----------
+    param : str
+        The coefficient.
+    value : float
+        At the best fit, TeV^-2.
+    total, statistical : float
+        Error with everything free, and with all nuisances fixed and no Monte Carlo errors, TeV^-2.
+    names : tuple of str
+        Groups of nuisances; "mc_stat" are the Monte Carlo errors.
+    parts : ndarray of float64, shape (n_groups,)
+        Root of the difference of the squared errors with everything free and with the group fixed, TeV^-2. Groups that
+        are correlated by the fit do not add up in quadrature.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-breakdown/1"
+    param: str
+    value: float
+    total: float
+    statistical: float
+    names: tuple[str, ...]
+    parts: FloatArray
+    others: Others
+
+    def __repr__(self) -> str:
+        """Return one line per group."""
+        lines = [f"Breakdown({self.param} = {self.value:.4g} +- {self.total:.4g}, others {self.others}, TeV^-2)"]
+        for name, part in zip(("statistical", *self.names), (self.statistical, *self.parts), strict=True):
+            lines.append(f"  {name:<12} {part:>10.4g} {100 * part**2 / self.total**2:>6.1f} % of the variance")
+        return "\n".join(lines)
+
+
 def _plain(value: Any) -> Any:
     """JSON counterpart of a field."""
     if isinstance(value, _Result):
