@@ -1,5 +1,6 @@
 """From events to statements about coefficients: templates, likelihood, information, limits."""
 
+from bit.inference.contours import contour
 from bit.inference.diagnostics import breakdown, goodness_of_fit, impacts
 from bit.inference.information import event_information, information, information_kept
 from bit.inference.interop import to_combine, to_hepdata, to_hist, to_pyhf
@@ -9,6 +10,7 @@ from bit.inference.minimize import fit
 from bit.inference.model import Channel, Model, Sample
 from bit.inference.results import (
     Breakdown,
+    ContourResult,
     FitResult,
     GoodnessOfFit,
     Impacts,
@@ -16,12 +18,15 @@ from bit.inference.results import (
     Interval,
     LimitResult,
     ScanResult,
+    ToyInterval,
 )
 from bit.inference.templates import Template, choose_edges, equal_probability_edges, fill
+from bit.inference.toys import likelihood_ratios, toy_interval
 
 __all__ = [
     "Breakdown",
     "Channel",
+    "ContourResult",
     "FitResult",
     "GoodnessOfFit",
     "Impacts",
@@ -33,8 +38,10 @@ __all__ = [
     "Sample",
     "ScanResult",
     "Template",
+    "ToyInterval",
     "breakdown",
     "choose_edges",
+    "contour",
     "equal_probability_edges",
     "event_information",
     "fill",
@@ -43,10 +50,12 @@ __all__ = [
     "impacts",
     "information",
     "information_kept",
+    "likelihood_ratios",
     "limits",
     "scan",
     "to_combine",
     "to_hepdata",
     "to_hist",
     "to_pyhf",
+    "toy_interval",
 ]

@@ -83,7 +83,7 @@ def limits(
     shape alone, the total number of events is no strict bound: the search then covers its range at nominal nuisances
     and goes on outwards from there.
     """
-    likelihood = _as_likelihood(model, order, theta_true)
+    likelihood = as_likelihood(model, order, theta_true)
     if not 0.0 < cl < 1.0:
         raise InputError(f"cl={cl}: a confidence level lies between 0 and 1, such as 0.95.")
     names = likelihood.coefficients if params is None else _checked_params(params, likelihood.param_names)
@@ -140,7 +140,7 @@ def scan(
     InputError
         For unknown names or options, or values that are not finite.
     """
-    likelihood = _as_likelihood(model, order, theta_true)
+    likelihood = as_likelihood(model, order, theta_true)
     (name,) = _checked_params([param], likelihood.param_names)
     points = np.asarray(values, dtype=np.float64)
     if points.ndim != 1 or points.size == 0 or not np.isfinite(points).all():
@@ -155,10 +155,40 @@ def scan(
     return ScanResult(name, likelihood.param_names, points, twice_nll - lowest, thetas, best, others, likelihood.order)
 
 
-class _Curve:
-    """-2 ln L as a function of one coefficient; profiled points are remembered and start their neighbours."""
+def bounds(
+    likelihood: Likelihood, name: str, threshold: float, *, others: Others, free: Sequence[str] = ()
+) -> tuple[float, float]:
+    """Outermost values of a coefficient at which -2 ln L is at most a threshold above its minimum.
 
-    def __init__(self, likelihood: Likelihood, name: str, others: Others) -> None:
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Of any data.
+    name : str
+        The coefficient.
+    threshold : float
+        Such as 5.99, the quantile of two degrees of freedom.
+    others : {"zero", "profiled"}
+        As in `limits`.
+    free : sequence of str, optional
+        Coefficients that are profiled in either case.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end, TeV^-2; infinite where the data do not bound the coefficient.
+    """
+    _, pieces = _allowed(_Curve(likelihood, name, others, free), threshold)
+    return float(pieces[0][0]), float(pieces[-1][1])
+
+
+class _Curve:
+    """-2 ln L as a function of one coefficient; profiled points are remembered and start their neighbours.
+
+    Coefficients that are `free` are profiled in either case.
+    """
+
+    def __init__(self, likelihood: Likelihood, name: str, others: Others, free: Sequence[str] = ()) -> None:
         if others not in get_args(Others):
             raise InputError(f"others={others!r}: choose 'zero' or 'profiled'.")
         self.likelihood = likelihood
@@ -168,7 +198,7 @@ class _Curve:
         self.convex = likelihood.linear and likelihood.plain
         self._fixed = np.arange(likelihood.n_params) == self.index
         # The other coefficients stay at 0, or the fit decides, as it always does about nuisances.
-        coefficient = np.arange(likelihood.n_params) < likelihood.n_coefficients
+        coefficient = np.isin(likelihood.param_names, [c for c in likelihood.coefficients if c not in free])
         held = coefficient & ~self._fixed if others == "zero" else np.zeros(likelihood.n_params, dtype=bool)
         self.profiled = not (held | self._fixed).all() if others == "zero" else True
         self.free = [int(k) for k in np.flatnonzero(~held)]
@@ -289,9 +319,30 @@ def _refined(curve: _Curve, points: FloatArray) -> tuple[FloatArray, FloatArray]
     return everything, curve.many(everything)
 
 
-def _as_likelihood(
+def as_likelihood(
     model: Likelihood | Model | Template | Sequence[Template], order: Order | None, theta_true: ThetaLike | None
 ) -> Likelihood:
+    """Return a likelihood as it is, and that of the Asimov data of anything else.
+
+    Parameters
+    ----------
+    model : Likelihood, Model, Template or sequence of Template
+        As in `limits`.
+    order : {"quadratic", "linear"} or None
+        As in `limits`.
+    theta_true : array-like, mapping or None
+        As in `limits`.
+
+    Returns
+    -------
+    Likelihood
+        To work with.
+
+    Raises
+    ------
+    InputError
+        If `order` or `theta_true` is given with a likelihood.
+    """
     if not isinstance(model, Likelihood):
         return Likelihood(model, theta_true=theta_true, order=order or "quadratic")
     if order is not None or theta_true is not None:

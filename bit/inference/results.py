@@ -204,6 +204,50 @@ class ScanResult(_Result):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class ContourResult(_Result):
+    """-2 ln L over two coefficients, above its minimum: contours are its lines at `levels`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The two coefficients, along x and y.
+    x, y : ndarray of float64, shapes (n_x,) and (n_y,)
+        Points, absolute c/Lambda^2 in TeV^-2.
+    twice_nll : ndarray of float64, shape (n_y, n_x)
+        -2 ln L minus its smallest value.
+    best : tuple of float
+        Where the smallest value lies.
+    cls : tuple of float
+        Confidence levels.
+    levels : tuple of float
+        Their chi2 quantiles for two degrees of freedom, 2.30 for 68.27 % and 5.99 for 95 %.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    order : {"linear", "quadratic"}
+        Order of the yields in the coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-contour/1"
+    names: tuple[str, str]
+    x: FloatArray
+    y: FloatArray
+    twice_nll: FloatArray
+    best: tuple[float, float]
+    cls: tuple[float, ...]
+    levels: tuple[float, ...]
+    others: Others
+    order: Order
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return (
+            f"ContourResult({self.names[0]} x {self.names[1]}, {len(self.x)} x {len(self.y)} points, best "
+            f"({self.best[0]:.4g}, {self.best[1]:.4g}), {', '.join(f'{100 * cl:g} %' for cl in self.cls)} CL, "
+            f"others {self.others}, {self.order})"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Information(_Result):
     """Fisher information of a Poisson measurement.
 
@@ -368,6 +412,48 @@ class Breakdown(_Result):
         for name, part in zip(("statistical", *self.names), (self.statistical, *self.parts), strict=True):
             lines.append(f"  {name:<12} {part:>10.4g} {100 * part**2 / self.total**2:>6.1f} % of the variance")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ToyInterval(_Result):
+    """Confidence interval of one coefficient by toys.
+
+    Attributes
+    ----------
+    name : str
+        The coefficient.
+    values : ndarray of float64, shape (n_points,)
+        Values at which toys were thrown, absolute c/Lambda^2 in TeV^-2.
+    observed, critical : ndarray of float64, shape (n_points,)
+        -2 ln of the likelihood ratio of the data, and that which the share `cl` of the toys does not exceed: 3.84 at
+        95 % where Wilks' theorem holds.
+    p_values : ndarray of float64, shape (n_points,)
+        (1 + k)/(1 + n) if k of n toys have at least the value of the data.
+    pieces : tuple of (float, float)
+        Where the p-value is at least 1 - cl; infinite where the outermost value is still allowed.
+    cl : float
+        Confidence level.
+    n_toys : int
+        Toys at each value.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-toy-interval/1"
+    name: str
+    values: FloatArray
+    observed: FloatArray
+    critical: FloatArray
+    p_values: FloatArray
+    pieces: tuple[tuple[float, float], ...]
+    cl: float
+    n_toys: int
+    others: Others
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        allowed = " or ".join(f"[{low:.4g}, {high:.4g}]" for low, high in self.pieces)
+        return f"ToyInterval({self.name} in {allowed} at {100 * self.cl:g} % CL by {self.n_toys} toys)"
 
 
 def _plain(value: Any) -> Any:
