@@ -144,7 +144,15 @@ class Multinomial:
         return slope
 
     def metric(self, predicted: FloatArray, slope: FloatArray) -> FloatArray:
-        return self._poisson.metric(predicted, slope)
+        missing, inside = self._poisson.inside(predicted)
+        total = inside.sum()
+        free = (missing == 0) & (inside > 0)
+        safe = np.where(free, inside, 1.0)
+        above = 2.0 * np.maximum(self.observed / safe**2, self._total / (total * safe))
+        metric: FloatArray = (slope.T * np.where(free, above, self.curvature)) @ slope
+        # The free factor takes away what the sum tells; without this, descents along it crawl.
+        common = slope[free].sum(axis=0) / total
+        return metric - 2.0 * self._total * np.outer(common, common)
 
     def _scaled(self, predicted: FloatArray) -> FloatArray:
         """Yields with the observed sum; negative ones where the sum is not positive."""
