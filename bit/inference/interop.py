@@ -15,6 +15,9 @@ from bit.inference.results import LimitResult, ScanResult
 from bit.inference.templates import Template
 from bit.optional import require
 
+# Normfactor of all samples where the shape alone is compared.
+_FACTOR = "normalisation"
+
 
 def to_pyhf(
     likelihood: Likelihood | Model | Template | Sequence[Template],
@@ -25,8 +28,8 @@ def to_pyhf(
     """HistFactory workspace of a likelihood, as the dictionary that ``pyhf.Workspace`` takes.
 
     Every sample becomes one of its yields at 0 and, for every coefficient, one of its slope, multiplied by a
-    normfactor that is the coefficient: the sum is exact for linear yields. Normalisations are normsys, shapes histosys,
-    and Monte Carlo errors a staterror.
+    normfactor that is the coefficient: the sum is exact for linear yields. Normalisations are normsys, shapes
+    histosys, Monte Carlo errors a staterror, and the free factor of ``rate=False`` is a normfactor "normalisation".
 
     Parameters
     ----------
@@ -46,8 +49,8 @@ def to_pyhf(
     Raises
     ------
     InputError
-        If `at` is missing where it is needed, the shape alone is compared, or with Monte Carlo errors where a bin
-        expects nothing at `at`.
+        If `at` is missing where it is needed, with Monte Carlo errors where a bin expects nothing at `at`, or for
+        unknown names.
 
     Notes
     -----
@@ -67,8 +70,8 @@ def to_pyhf(
     chosen = names[0] if poi is None else poi
     if chosen not in names:
         raise InputError(f"poi={chosen!r}: {near_match(chosen, names)}")
-    if not likelihood.rate:
-        raise InputError("rate=False: HistFactory has no free factor without a prior bound; use a norm nuisance.")
+    if _FACTOR in likelihood.param_names:
+        raise InputError(f"{_FACTOR!r} is the name of the free factor in the workspace: rename the parameter.")
     channels = _channels(likelihood)
     if at is None and not all(_linear(sample) for _, samples in channels for sample in samples):
         raise InputError(
@@ -85,6 +88,9 @@ def to_pyhf(
         n_bins = samples[0].template.n_bins
         if likelihood.mc_stat:
             _add_staterror(name, samples, parts, where)
+        if not likelihood.rate:
+            for part in parts:
+                part["modifiers"].append({"name": _FACTOR, "type": "normfactor", "data": None})
         written.append({"name": name, "samples": parts})
         observations.append({"name": name, "data": likelihood.observed[first : first + n_bins].tolist()})
         first += n_bins
@@ -95,6 +101,8 @@ def to_pyhf(
             names, point, np.where(np.isfinite(reach), reach, 100.0)[: len(names)], strict=True
         )
     ]
+    if not likelihood.rate:
+        parameters.append({"name": _FACTOR, "inits": [1.0], "bounds": [[0.0, 100.0]]})
     for name, value in zip(likelihood.nuisances, likelihood.auxiliary, strict=True):
         parameters.append({"name": name, "auxdata": [float(value)]})
     return {

@@ -23,7 +23,7 @@ _MOST_DAMPING = 1e12
 def fit(
     likelihood: Likelihood, *, start: ThetaLike | None = None, fixed: Mapping[str, float] | None = None
 ) -> FitResult:
-    """Maximise a likelihood over its coefficients.
+    """Maximise a likelihood over its coefficients and nuisances.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def fit(
         of Asimov data, else 0. Quadratic yields can have several minima: the one found is that of the valley of
         `start`, or of the default where that valley leads to none.
     fixed : mapping of str to float, optional
-        Coefficients that keep a value.
+        Coefficients and nuisances that keep a value.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def fit(
 def minimum(
     likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]
 ) -> tuple[float, FloatArray]:
-    """Smallest objective near a point with some coefficients fixed, without a covariance: a step of a profile.
+    """Smallest objective near a point with some parameters fixed, without a covariance: a step of a profile.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def minimum(
     steps : ndarray of float64, shape (n_params,)
         ``likelihood.step_sizes()``, which need not be computed anew for each point.
     fixed : ndarray of bool, shape (n_params,)
-        Coefficients that keep their value.
+        Parameters that keep their value.
 
     Returns
     -------
@@ -101,6 +101,10 @@ def minimum(
         The value found, never above that at `start`.
     theta : ndarray of float64, shape (n_params,)
         Where.
+
+    Notes
+    -----
+    Minuit for coefficients alone, `descend` for likelihoods with nuisances or profiled yields.
     """
     before = float(likelihood.objective(start))
     if fixed.all():

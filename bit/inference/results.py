@@ -45,9 +45,9 @@ class FitResult(_Result):
     Attributes
     ----------
     names : tuple of str
-        Coefficients.
+        Coefficients, then nuisances.
     values, errors : ndarray of float64, shape (n_params,)
-        Absolute c/Lambda^2 in TeV^-2, and the roots of the diagonal of `covariance`.
+        Absolute c/Lambda^2 in TeV^-2 (nuisances in standard deviations), and the roots of the diagonal of `covariance`.
     covariance : ndarray of float64, shape (n_params, n_params)
         Inverse of half the matrix of second derivatives of -2 ln L; 0 for fixed coefficients.
     fixed : tuple of str

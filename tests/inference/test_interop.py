@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import chi2
 
 from bit.basis import PolynomialBasis
@@ -134,6 +134,25 @@ def test_monte_carlo_errors_are_those_of_pyhf(backgrounds):
     np.testing.assert_allclose(ours - ours[0], values - values[0], rtol=0, atol=1e-8)
 
 
+def test_the_shape_alone_is_a_free_factor_in_pyhf():
+    rng = np.random.default_rng(12)
+    likelihood = Likelihood(linear_model(), rng.poisson(Likelihood(linear_model()).observed), rate=False)
+    theirs, data = pyhf_model(to_pyhf(likelihood))
+    names = (*likelihood.param_names, "normalisation")
+    points = rng.normal(0, 0.5, (6, likelihood.n_params))
+
+    def lowest(point):
+        def along(factor):
+            return pyhf_values(theirs, data, [[*point, factor]], names)[0]
+
+        return minimize_scalar(along, bounds=(0.2, 5), method="bounded", options={"xatol": 1e-7}).fun
+
+    values, ours = np.array([lowest(point) for point in points]), likelihood.twice_nll(points)
+    assert np.abs(ours - ours[0]).max() > 1
+    # The search stops at 1e-7 of the factor, whose curvature is about 2 n = 250.
+    np.testing.assert_allclose(ours - ours[0], values - values[0], rtol=0, atol=1e-8)
+
+
 def test_interval_is_that_of_pyhf():
     model = linear_model()
     likelihood = Likelihood(model, np.random.default_rng(10).poisson(Likelihood(model).observed))
@@ -180,7 +199,12 @@ def test_quadratic_yields_are_refused_or_replaced_by_their_tangent():
     ("make", "message"),
     [
         (lambda: to_pyhf(linear_model(), poi="c"), "poi='c'"),
-        (lambda: to_pyhf(Likelihood(linear_model(), rate=False)), "rate=False"),
+        (
+            lambda: to_pyhf(
+                Model([Channel("x", [Sample(template([[5.0, 1.0]], PolynomialBasis(["normalisation"], 1)))])])
+            ),
+            "rename the parameter",
+        ),
         (lambda: to_pyhf(Likelihood(linear_model(events=9), mc_stat=True)), "give at="),
         (
             lambda: to_pyhf(

@@ -6,7 +6,20 @@ from scipy.stats import chi2
 
 from bit.basis import PolynomialBasis
 from bit.errors import BitWarning, InputError
-from bit.inference import Channel, Likelihood, Model, Sample, Template, fit, limits, scan
+from bit.events import EventTable
+from bit.inference import (
+    Channel,
+    Likelihood,
+    Model,
+    Sample,
+    Template,
+    choose_edges,
+    fill,
+    fit,
+    information,
+    limits,
+    scan,
+)
 
 ONE = PolynomialBasis(["a"], order=1)
 TWO = PolynomialBasis(["a", "b"])
@@ -314,8 +327,36 @@ def test_shape_alone_does_not_see_a_common_factor():
     assert alone.upper > rate.upper
 
 
+# ---------------------------------------------------------------------- backgrounds in training
+def test_the_score_of_the_mixture_is_the_best_observable():
+    """The claim of the module: R of signal and background together, not that of the signal."""
+    rng = np.random.default_rng(13)
+    x = rng.uniform(0, 1, (40_000, 2))
+    score, background_share = 2 * x[:, 0] - 1, np.where(x[:, 1] < 0.5, 0.05, 3.0)
+    ones = np.full(len(x), 1 / len(x))
+    signal = EventTable(x, np.column_stack([ones, ones * score]), ONE, feature_names=("x", "y"))
+    nothing = np.column_stack([ones * background_share, np.zeros(len(x))])
+    mixture = signal.concat(EventTable(x, nothing, ONE, feature_names=("x", "y")))
+
+    def by_signal(table):
+        return 2 * table.column("x") - 1
+
+    def by_mixture(table):
+        return by_signal(table) / (1 + np.where(table.column("y") < 0.5, 0.05, 3.0))
+
+    kept = {}
+    for observable in (by_signal, by_mixture):
+        binned = fill(mixture, observable, choose_edges(mixture, observable, 40), 1000.0)
+        kept[observable] = information(binned)["a"]
+    # Unbinned, L times the mean of s t^2 / (1 + b/s), and (integral s t^2) / (1 + 1.525) for the signal's score.
+    best = 1000 * np.mean(score**2 / (1 + background_share))
+    assert kept[by_mixture] == pytest.approx(best, rel=0.02)
+    assert kept[by_signal] == pytest.approx(1000 * np.mean(score**2) / 2.525, rel=0.02)
+    assert kept[by_mixture] > 1.5 * kept[by_signal]
+
+
 # ---------------------------------------------------------------------- fits, data
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("options", [{}, {"rate": False}, pytest.param({"mc_stat": True}, marks=pytest.mark.slow)])
 def test_fits_converge_from_any_start(options):
     likelihood = Likelihood(all_features(3000), order="linear", **options)
     rng = np.random.default_rng(12)
