@@ -226,6 +226,10 @@ class WithVariance:
     ) -> None:
         self._yields, self._nominal, self._basis, self._squares = yields, nominal, basis, squares
         self.n_params = yields.n_params
+        # phi^T S phi = sum over pairs of terms, each pair once.
+        self._first, self._second = np.triu_indices(squares.shape[1])
+        twice = np.where(self._first == self._second, 1.0, 2.0)
+        self._pairs = twice * squares[:, self._first, self._second]
 
     @classmethod
     def of(
@@ -245,7 +249,7 @@ class WithVariance:
         expected = self._yields(theta)
         at = theta[..., : self._basis.n_params]
         phi = self._basis(at)
-        variance = np.maximum(np.einsum("...k,bkl,...l->...b", phi, self._squares, phi, optimize=True), 0)
+        variance = np.maximum((phi[..., self._first] * phi[..., self._second]) @ self._pairs.T, 0)
         if self._yields is not self._nominal:
             variance = variance * _ratio(expected, self._nominal(at), variance)[0] ** 2
         return np.concatenate([expected, variance], axis=-1)

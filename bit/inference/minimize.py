@@ -16,6 +16,8 @@ from bit.inference.results import FitResult
 # Steps of a descent, and the change of -2 ln L that is not worth another one.
 _DESCENT = 500
 _ENOUGH = 1e-9
+# Saddles to leave, and the share of a step for second derivatives.
+_ESCAPES, _DIFFERENCE = 4, 1e-3
 # Steps this much shorter than those of the metric lead nowhere.
 _MOST_DAMPING = 1e12
 
@@ -122,7 +124,7 @@ def minimum(
 
 
 def descend(likelihood: Likelihood, start: FloatArray, fixed: npt.NDArray[np.bool_]) -> FloatArray:
-    """Walk down to a minimum by damped Gauss-Newton steps, M d = -g/1 with M the metric of the likelihood.
+    """Walk down to a minimum by damped Gauss-Newton steps, M d = -g/2 with M the metric of the likelihood.
 
     Parameters
     ----------
@@ -136,7 +138,8 @@ def descend(likelihood: Likelihood, start: FloatArray, fixed: npt.NDArray[np.boo
     Returns
     -------
     ndarray of float64, shape (n_params,)
-        Where a step would lower -2 ln L by less than 1e-9; never above the start.
+        Where a step would lower -2 ln L by less than 1e-9, and which is no saddle in the coefficients; never above the
+        start.
 
     Notes
     -----
@@ -144,8 +147,18 @@ def descend(likelihood: Likelihood, start: FloatArray, fixed: npt.NDArray[np.boo
     nuisances of a model are profiled in a few steps where a variable metric needs hundreds.
     """
     free = np.flatnonzero(~fixed)
-    theta, damping = np.array(start, dtype=np.float64), 1e-3
-    value = float(likelihood.objective(theta))
+    theta = _walk(likelihood, np.array(start, dtype=np.float64), free)
+    # Symmetric yields have ridges, along which the slope across vanishes exactly.
+    for _ in range(_ESCAPES):
+        beside = _beside_a_saddle(likelihood, theta, free)
+        if beside is None:
+            break
+        theta = _walk(likelihood, beside, free)
+    return theta
+
+
+def _walk(likelihood: Likelihood, theta: FloatArray, free: npt.NDArray[np.int64]) -> FloatArray:
+    damping, value = 1e-3, float(likelihood.objective(theta))
     for _ in range(_DESCENT):
         slope, metric = likelihood.objective_expansion(theta)
         slope, metric = slope[free], metric[np.ix_(free, free)]
@@ -166,6 +179,27 @@ def descend(likelihood: Likelihood, start: FloatArray, fixed: npt.NDArray[np.boo
             break
         theta, value = tried, there
     return theta
+
+
+def _beside_a_saddle(likelihood: Likelihood, theta: FloatArray, free: npt.NDArray[np.int64]) -> FloatArray | None:
+    """Lower point across a saddle in the free coefficients, by differences of gradients; None at a minimum."""
+    bent = free[free < likelihood.n_coefficients]
+    steps = likelihood.step_sizes()[bent]
+    if likelihood.linear or not np.isfinite(steps).all() or not len(bent):
+        return None
+    units = np.zeros((len(bent), len(theta)))
+    units[np.arange(len(bent)), bent] = _DIFFERENCE * steps
+    here = likelihood.objective_gradient(theta)
+    rows = np.array([(likelihood.objective_gradient(theta + unit) - here)[bent] for unit in units])
+    curvature = rows * steps / _DIFFERENCE
+    values, vectors = np.linalg.eigh(0.5 * (curvature + curvature.T))
+    if values[0] > -1e-3:
+        return None
+    across = vectors[:, 0] @ units / _DIFFERENCE
+    points = np.array([theta + side * across for side in (0.3, -0.3)])
+    heights = np.asarray(likelihood.objective(points))
+    lower: FloatArray = points[np.argmin(heights)]
+    return lower if heights.min() < float(likelihood.objective(theta)) else None
 
 
 def _migrad(likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]) -> Minuit:

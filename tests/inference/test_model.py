@@ -242,6 +242,39 @@ def test_quadratic_yields_keep_their_second_minimum_with_nuisances():
     np.testing.assert_allclose(-2 - np.array(wider.pieces[0])[::-1], wider.pieces[1], atol=1e-4)
 
 
+def test_profiles_leave_ridges():
+    # n (1 + a + b)^2 and n (1 + a - b)^2 with a background: at a = -1, b = 0 is a ridge between b = -1 and b = 1.
+    n = 200.0
+    rows = [[n, 2 * n, 2 * n * sign, 2 * n, 2 * n * sign, 2 * n] for sign in (1, -1)]
+    quiet = background([20.0, 20.0], basis=TWO)
+    model = Model([Channel("x", [template(rows), Sample(quiet, norm={"rate": 1.1})])])
+    interval = limits(model, params=["a"], others="profiled")["a"]
+    assert [round(0.5 * (low + high)) for low, high in interval.pieces] == [-2, -1, 0]
+    curve = scan(model, "a", [-1.0], others="profiled")
+    assert curve.twice_nll == pytest.approx([0.0], abs=1e-6)
+    assert abs(curve.thetas[0, 1]) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"mc_stat": True}])
+@pytest.mark.parametrize("others", ["zero", "profiled"])
+def test_ends_of_intervals_against_a_search_by_scipy(options, others):
+    likelihood = Likelihood(all_features(400), **options)
+    interval = limits(likelihood, params=["a"], others=others)["a"]
+    free = [k for k in range(likelihood.n_params) if k > (2 if others == "zero" else 0)]
+    rng = np.random.default_rng(3)
+    for end in (interval.lower, interval.upper):
+
+        def along(rest, end=end):
+            theta = np.zeros(likelihood.n_params)
+            theta[0], theta[free] = end, rest
+            return float(likelihood.objective(theta))
+
+        starts = [rng.normal(0, 0.4, len(free)) for _ in range(6)]
+        found = min(minimize(along, start, method="BFGS", options={"gtol": 1e-5}).fun for start in starts)
+        # Profiles to 1e-9; BFGS by differences stops at its rounding.
+        assert found == pytest.approx(chi2.ppf(0.95, 1), abs=1e-4)
+
+
 # ---------------------------------------------------------------------- Monte Carlo statistics
 def over_gammas(counts, expected, delta):
     """-2 ln L minimised numerically over the factors gamma of all bins, one by one."""
