@@ -39,7 +39,7 @@ def within(share, expected, n, sigmas=3.0):
 
 def test_coverage_of_a_counting_experiment_is_the_sum_of_poisson_probabilities():
     # q of a single bin depends on the count alone, so that its distribution is exact.
-    likelihood, n = Likelihood(template([[20.0, 10.0]], ONE)), 2000
+    likelihood, n = Likelihood(template([[20.0, 10.0]], ONE)), 1000
     ratios = likelihood_ratios(likelihood, "a", [0.3], n, seed=3)
     counts = np.arange(200)
     exact = np.array([Likelihood(template([[20.0, 10.0]], ONE), [k]).twice_nll([0.3]) for k in counts])
@@ -92,7 +92,7 @@ def boundary():
 
 def test_wilks_theorem_fails_at_a_boundary_and_the_toys_say_so():
     # Downward fluctuations, half of all, are best described by a = 0: q is 0 or chi2 distributed, half each.
-    n = 2000
+    n = 1200
     ratios = likelihood_ratios(boundary(), "a", [0.0], n, seed=4)
     none = poisson.cdf(400, 400)
     assert within((ratios <= 1e-6).mean(), none, n)
@@ -125,15 +125,15 @@ def test_interval_by_toys_is_that_of_wilks_where_it_holds():
     wilks = limits(likelihood, cl=0.6827)["a"]
     width = wilks.upper - wilks.lower
     values = np.array([wilks.lower - 0.2 * width, wilks.lower, wilks.lower + 0.2 * width])
-    result = toy_interval(likelihood, "a", cl=0.6827, n_toys=250, seed=1, values=values)
-    # Three errors of a p-value of 0.32 from 250 toys.
-    assert result.p_values[1] == pytest.approx(1 - 0.6827, abs=3 * np.sqrt(0.32 * 0.68 / 250))
+    result = toy_interval(likelihood, "a", cl=0.6827, n_toys=150, seed=1, values=values)
+    # Three errors of a p-value of 0.32 from 150 toys.
+    assert result.p_values[1] == pytest.approx(1 - 0.6827, abs=3 * np.sqrt(0.32 * 0.68 / 150))
     assert result.observed[1] == pytest.approx(chi2.ppf(0.6827, 1), abs=1e-4)
     assert result.p_values[0] < result.p_values[1] < result.p_values[2]
 
 
 def test_both_minima_of_quadratic_yields_are_found():
-    # 200 (1 + a)^2 is the same at a and -2 - a, so that q(-2) is that of 0.
+    # The yield 200 (1 + a)^2 is the same at a and -2 - a, so that q(-2) is that of 0.
     likelihood = Likelihood(template([[200.0, 400.0, 400.0]], PolynomialBasis(["a"])))
     near = likelihood_ratios(likelihood, "a", [0.0], 50, seed=2)
     far = likelihood_ratios(likelihood, "a", [-2.0], 50, seed=2)
