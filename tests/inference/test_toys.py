@@ -96,11 +96,14 @@ def test_wilks_theorem_fails_at_a_boundary_and_the_toys_say_so():
     ratios = likelihood_ratios(boundary(), "a", [0.0], n, seed=4)
     none = poisson.cdf(400, 400)
     assert within((ratios <= 1e-6).mean(), none, n)
+    counts = np.arange(200, 700)
+    heights = np.where(counts > 400, 2 * (400 - counts + counts * np.log(counts / 400)), 0.0)
     for cl in (0.6827, 0.95):
-        covered = (ratios <= chi2.ppf(cl, 1)).mean()
-        # 400 events: the discreteness of the counts is 1/20 of a standard deviation, 0.01 of probability.
-        assert covered == pytest.approx(0.5 + 0.5 * cl, abs=0.012 + 3 * np.sqrt(0.16 / n))
-        assert not within(covered, cl, n)
+        # The one bin of Poisson counts, exactly; 0.5 + 0.5 cl if it were continuous.
+        expected = poisson.pmf(counts, 400)[heights <= chi2.ppf(cl, 1)].sum()
+        assert expected > cl + 0.4 * (1 - cl)
+        assert within((ratios <= chi2.ppf(cl, 1)).mean(), expected, n)
+    assert not within((ratios <= chi2.ppf(0.6827, 1)).mean(), 0.6827, n)
 
 
 def test_toys_exclude_a_boundary_that_the_quantile_allows():
