@@ -35,6 +35,7 @@ OWNERS = {
     "pysr": {"distill/_pysr.py"},
     "pyoperon": {"distill/_operon.py"},
     "dask": {"dask.py"},
+    "hist": {"inference/interop.py"},
     "click": {"cli.py"},
     "tqdm": {"progress.py"},
     "onnx": {"export/onnx.py"},

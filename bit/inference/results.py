@@ -45,9 +45,9 @@ class FitResult(_Result):
     Attributes
     ----------
     names : tuple of str
-        Coefficients.
+        Coefficients, then nuisances.
     values, errors : ndarray of float64, shape (n_params,)
-        Absolute c/Lambda^2 in TeV^-2, and the roots of the diagonal of `covariance`.
+        Absolute c/Lambda^2 in TeV^-2 (nuisances in standard deviations), and the roots of the diagonal of `covariance`.
     covariance : ndarray of float64, shape (n_params, n_params)
         Inverse of half the matrix of second derivatives of -2 ln L; 0 for fixed coefficients.
     fixed : tuple of str
@@ -204,6 +204,50 @@ class ScanResult(_Result):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class ContourResult(_Result):
+    """-2 ln L over two coefficients, above its minimum: contours are its lines at `levels`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The two coefficients, along x and y.
+    x, y : ndarray of float64, shapes (n_x,) and (n_y,)
+        Points, absolute c/Lambda^2 in TeV^-2.
+    twice_nll : ndarray of float64, shape (n_y, n_x)
+        -2 ln L minus its smallest value.
+    best : tuple of float
+        Where the smallest value lies.
+    cls : tuple of float
+        Confidence levels.
+    levels : tuple of float
+        Their chi2 quantiles for two degrees of freedom, 2.30 for 68.27 % and 5.99 for 95 %.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    order : {"linear", "quadratic"}
+        Order of the yields in the coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-contour/1"
+    names: tuple[str, str]
+    x: FloatArray
+    y: FloatArray
+    twice_nll: FloatArray
+    best: tuple[float, float]
+    cls: tuple[float, ...]
+    levels: tuple[float, ...]
+    others: Others
+    order: Order
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return (
+            f"ContourResult({self.names[0]} x {self.names[1]}, {len(self.x)} x {len(self.y)} points, best "
+            f"({self.best[0]:.4g}, {self.best[1]:.4g}), {', '.join(f'{100 * cl:g} %' for cl in self.cls)} CL, "
+            f"others {self.others}, {self.order})"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Information(_Result):
     """Fisher information of a Poisson measurement.
 
@@ -263,6 +307,153 @@ class Information(_Result):
         for name, row in zip(self.names, self.matrix, strict=True):
             lines.append(f"  {name:<10}" + " ".join(f"{value:>11.4g}" for value in row))
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GoodnessOfFit(_Result):
+    """How well the best fit describes the data.
+
+    Attributes
+    ----------
+    twice_nll : float
+        -2 ln L at the fit against the saturated model, in which every bin and nuisance is described perfectly.
+    ndf : int
+        Bins and measured nuisances, less the free parameters.
+    p_value : float
+        Probability of at least this value: of the chi2 distribution, or among the toys.
+    n_toys : int
+        Number of toys; 0 for the chi2 distribution.
+    """
+
+    kind: ClassVar[str] = "bit-goodness-of-fit/1"
+    twice_nll: float
+    ndf: int
+    p_value: float
+    n_toys: int
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        how = f"{self.n_toys} toys" if self.n_toys else "chi2"
+        return f"GoodnessOfFit(twice_nll={self.twice_nll:.4g}, ndf={self.ndf}, p={self.p_value:.3g} by {how})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Impacts(_Result):
+    """Shifts of one coefficient when each nuisance moves by its error after the fit.
+
+    Attributes
+    ----------
+    param : str
+        The coefficient.
+    value, error : float
+        Of the coefficient at the best fit, TeV^-2.
+    names : tuple of str
+        Nuisances, the largest impact first.
+    pulls, constraints : ndarray of float64, shape (n_nuisances,)
+        Fitted values less measured ones, and errors after the fit, in units of the error before it.
+    down, up : ndarray of float64, shape (n_nuisances,)
+        Shifts of the coefficient, TeV^-2, with the nuisance fixed one error below and above its fitted value.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-impacts/1"
+    param: str
+    value: float
+    error: float
+    names: tuple[str, ...]
+    pulls: FloatArray
+    constraints: FloatArray
+    down: FloatArray
+    up: FloatArray
+    others: Others
+
+    def __repr__(self) -> str:
+        """Return one line per nuisance."""
+        lines = [f"Impacts({self.param} = {self.value:.4g} +- {self.error:.4g}, others {self.others}, TeV^-2)"]
+        for row in zip(self.names, self.pulls, self.constraints, self.down, self.up, strict=True):
+            lines.append("  {:<12} pull {:>6.2f} +- {:<5.2f} impact {:>+10.3g} {:>+10.3g}".format(*row))
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Breakdown(_Result):
+    """Error of one coefficient and what contributes to it.
+
+    Attributes
+    ----------
+    param : str
+        The coefficient.
+    value : float
+        At the best fit, TeV^-2.
+    total, statistical : float
+        Error with everything free, and with all nuisances fixed and no Monte Carlo errors, TeV^-2.
+    names : tuple of str
+        Groups of nuisances; "mc_stat" are the Monte Carlo errors.
+    parts : ndarray of float64, shape (n_groups,)
+        Root of the difference of the squared errors with everything free and with the group fixed, TeV^-2. Groups that
+        are correlated by the fit do not add up in quadrature.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-breakdown/1"
+    param: str
+    value: float
+    total: float
+    statistical: float
+    names: tuple[str, ...]
+    parts: FloatArray
+    others: Others
+
+    def __repr__(self) -> str:
+        """Return one line per group."""
+        lines = [f"Breakdown({self.param} = {self.value:.4g} +- {self.total:.4g}, others {self.others}, TeV^-2)"]
+        for name, part in zip(("statistical", *self.names), (self.statistical, *self.parts), strict=True):
+            lines.append(f"  {name:<12} {part:>10.4g} {100 * part**2 / self.total**2:>6.1f} % of the variance")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ToyInterval(_Result):
+    """Confidence interval of one coefficient by toys.
+
+    Attributes
+    ----------
+    name : str
+        The coefficient.
+    values : ndarray of float64, shape (n_points,)
+        Values at which toys were thrown, absolute c/Lambda^2 in TeV^-2.
+    observed, critical : ndarray of float64, shape (n_points,)
+        -2 ln of the likelihood ratio of the data, and that which the share `cl` of the toys does not exceed: 3.84 at
+        95 % where Wilks' theorem holds.
+    p_values : ndarray of float64, shape (n_points,)
+        (1 + k)/(1 + n) if k of n toys have at least the value of the data.
+    pieces : tuple of (float, float)
+        Where the p-value is at least 1 - cl; infinite where the outermost value is still allowed.
+    cl : float
+        Confidence level.
+    n_toys : int
+        Toys at each value.
+    others : {"zero", "profiled"}
+        Treatment of the other coefficients.
+    """
+
+    kind: ClassVar[str] = "bit-toy-interval/1"
+    name: str
+    values: FloatArray
+    observed: FloatArray
+    critical: FloatArray
+    p_values: FloatArray
+    pieces: tuple[tuple[float, float], ...]
+    cl: float
+    n_toys: int
+    others: Others
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        allowed = " or ".join(f"[{low:.4g}, {high:.4g}]" for low, high in self.pieces)
+        return f"ToyInterval({self.name} in {allowed} at {100 * self.cl:g} % CL by {self.n_toys} toys)"
 
 
 def _plain(value: Any) -> Any:
