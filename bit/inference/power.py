@@ -262,7 +262,8 @@ class _Test:
             first = int(np.argmax(bad))
             raise InputError(
                 f"{int(bad.sum())} of {len(bad)} bins expect no or negative events (first: bin {first}, "
-                f"{null[first]:.4g} under the null and {other[first]:.4g} under the alternative); use fewer bins or more events."
+                f"{null[first]:.4g} under the null and {other[first]:.4g} under the alternative); use fewer bins or "
+                "more events."
             )
         return _Statistic(np.log(null / other), (null, other), True)
 
