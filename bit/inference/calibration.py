@@ -22,7 +22,7 @@ _WORST_ERROR = 1.0 / 3.0
 
 
 def calibrate(
-    ratios: npt.ArrayLike, table: EventTable, *, method: Method = "isotonic", n_bins: int = 50
+    ratios: npt.ArrayLike, table: EventTable, *, method: Method = "isotonic", n_bins: int = 100
 ) -> RatioCalibration:
     """Compare learned R_k with the events' weights and find the functions that correct them, term by term.
 
@@ -35,10 +35,10 @@ def calibrate(
     method : {"isotonic", "binned", "global"}, default="isotonic"
         "global" multiplies R_k by (sum w_k / sum w_0) / <R_k>, so that the total is right; a term whose factor is
         not known to a third (a CP-odd one, of mean 0) keeps factor 1. "binned" regresses w_k/w_0 on R_k: in bins of
-        R_k with equal numbers of events the mean of R_k becomes sum w_k / sum w_0, linear between and constant
-        outside. "isotonic" also makes the function non-decreasing (weighted by sum w_0), so that fluctuations do not
+        R_k with equal numbers of events the mean of R_k becomes sum w_k / sum w_0, linear between and a
+        constant shift outside. "isotonic" also makes the function non-decreasing (weighted by sum w_0), so that fluctuations do not
         change the order of events.
-    n_bins : int, default=50
+    n_bins : int, default=100
         Bins of "binned" and "isotonic"; equal ratios share one.
 
     Returns
@@ -112,7 +112,8 @@ def closure(
     pair = np.column_stack([reweighted, table.at(point) - reweighted])
     # A table of two columns, so that one fill gives the sums and the variance of the difference.
     seen = observable(table)
-    both = EventTable(np.empty((table.n_events, 0)), pair, PolynomialBasis(("difference",), order=1))
+    columns = PolynomialBasis(("difference",), order=1)
+    both = EventTable(np.zeros((table.n_events, 1)), pair, columns, feature_names=("none",))
     binned = fill(both, lambda _: seen, edges, 1.0)
     difference, error = binned.sums[:, 1], np.sqrt(binned.sums_ww[:, 1, 1])
     pulls = np.divide(difference, error, out=np.zeros_like(error), where=error > 0)

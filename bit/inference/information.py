@@ -265,7 +265,8 @@ def regional_information(
     # The products are summed as a table of weights, so that the regions are those of any other histogram.
     products = np.column_stack([weight, slope[:, upper[0]] * slope[:, upper[1]] / safe])
     columns = PolynomialBasis([f"entry {k}" for k in range(products.shape[1] - 1)], order=1)
-    binned = fill(EventTable(np.empty((table.n_events, 0)), products, columns), lambda _: seen, edges, lumi_fb)
+    summed = EventTable(np.zeros((table.n_events, 1)), products, columns, feature_names=("none",))
+    binned = fill(summed, lambda _: seen, edges, lumi_fb)
     matrices = np.zeros((binned.n_bins, n, n))
     matrices[:, upper[0], upper[1]] = matrices[:, upper[1], upper[0]] = lumi_fb * binned.sums[:, 1:]
     return InformationDensity(table.basis.param_names, as_edges(edges), matrices, lumi_fb * binned.sums[:, 0], point)

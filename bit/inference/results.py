@@ -291,7 +291,7 @@ class RatioCalibration(_Result):
         How it was made; see `calibrate`.
     learned, calibrated : tuple of ndarray
         Of every term points of the function: ratios, increasing, and what replaces them. "global" is a straight line
-        through them; the other functions are linear between them and constant outside.
+        through them; the other functions are linear between them and shift what is outside by as much as the nearest.
     """
 
     kind: ClassVar[str] = "bit-ratio-calibration/1"
@@ -308,7 +308,7 @@ class RatioCalibration(_Result):
         if self.method == "global":
             return values * self.factors
         columns = zip(values.T, self.learned, self.calibrated, strict=True)
-        return np.column_stack([np.interp(column, x, y) for column, x, y in columns])
+        return np.column_stack([column + np.interp(column, x, y - x) for column, x, y in columns])
 
     @property
     def factors(self) -> FloatArray:

@@ -193,6 +193,21 @@ class UnbinnedLikelihood:
         return len(self.param_names)
 
     @property
+    def coefficients(self) -> tuple[str, ...]:
+        """Names of the coefficients: there are no other parameters."""
+        return self.param_names
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of coefficients."""
+        return self.n_params
+
+    @property
+    def plain(self) -> bool:
+        """Whether all is fixed by the coefficients: no nuisances."""
+        return True
+
+    @property
     def linear(self) -> bool:
         """Whether all ratios are linear in the coefficients and no event is subtracted: -2 ln L is then convex."""
         return self.basis.order == 1 and not self._signed
@@ -349,6 +364,31 @@ class UnbinnedLikelihood:
         slopes = self.basis.gradient(theta)[:, 1:]
         result: FloatArray = 2.0 * (slopes @ (self.lumi_fb * self.total[1:] - self._sums(theta)[1:-1]))
         return result
+
+    def objective_expansion(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the derivatives of `objective`, and the second ones without those of the ratios (Gauss-Newton).
+
+        Parameters
+        ----------
+        theta : ndarray of float64, shape (n_params,)
+            Absolute coefficients c/Lambda^2 in TeV^-2, not checked.
+
+        Returns
+        -------
+        gradient : ndarray of float64, shape (n_params,)
+            As `objective_gradient`.
+        metric : ndarray of float64, shape (n_params, n_params)
+            2 sum_i n_i t_ia t_ib with t = d ln R / d theta; with the true ratios and at the minimum of Asimov data twice
+            the Fisher information.
+        """
+        phi, slopes = self.basis.monomials(theta)[1:], self.basis.gradient(theta)[:, 1:]
+        metric = np.zeros((self.n_params, self.n_params))
+        for start in range(0, len(self._ratios), _CHUNK):
+            block = self._ratios[start : start + _CHUNK]
+            ratio = np.maximum(1.0 + np.einsum("bki,k->bi", block, phi), self.floor)
+            score = np.einsum("ak,bki->abi", slopes, block) / ratio
+            metric += np.einsum("abi,cbi,bi->ac", score, score, np.abs(self._weights[start : start + _CHUNK]))
+        return self.objective_gradient(theta), 2.0 * metric
 
     def step_sizes(self) -> FloatArray:
         """Distance from the reference point over which each coefficient alone changes -2 ln L by about 1.

@@ -64,6 +64,16 @@ def test_fit_of_asimov_data_finds_the_truth_with_the_errors_of_the_information(t
     np.testing.assert_allclose(result.covariance, best, rtol=2e-3)
 
 
+def test_expansion_at_the_truth_is_twice_the_information(table, likelihood):
+    theta = np.array([0.1, -0.2])
+    slope, metric = likelihood.objective_expansion(theta)
+    assert slope == pytest.approx(likelihood.objective_gradient(theta))
+    np.testing.assert_allclose(metric, 2 * event_information(table, 50.0, theta).matrix, rtol=1e-10)
+    assert likelihood.coefficients == ("a", "b")
+    assert likelihood.n_coefficients == 2
+    assert likelihood.plain
+
+
 def test_the_number_of_threads_does_not_change_a_bit(table):
     many = np.tile(table.joint_ratio(), (60, 1))
     values = [UnbinnedLikelihood(many, table.weights.sum(axis=0), TWO, lumi_fb=1.0, n_jobs=n) for n in (1, 2, 3)]
