@@ -35,9 +35,9 @@ def calibrate(
     method : {"isotonic", "binned", "global"}, default="isotonic"
         "global" multiplies R_k by (sum w_k / sum w_0) / <R_k>, so that the total is right; a term whose factor is
         not known to a third (a CP-odd one, of mean 0) keeps factor 1. "binned" regresses w_k/w_0 on R_k: in bins of
-        R_k with equal numbers of events the mean of R_k becomes sum w_k / sum w_0, linear between and a
-        constant shift outside. "isotonic" also makes the function non-decreasing (weighted by sum w_0), so that fluctuations do not
-        change the order of events.
+        R_k with equal numbers of events the mean of R_k becomes sum w_k / sum w_0, linear between and a constant
+        shift outside. "isotonic" also makes the means non-decreasing (weighted by sum w_0), so that fluctuations
+        do not change the order of events.
     n_bins : int, default=100
         Bins of "binned" and "isotonic"; equal ratios share one.
 

@@ -378,8 +378,8 @@ class UnbinnedLikelihood:
         gradient : ndarray of float64, shape (n_params,)
             As `objective_gradient`.
         metric : ndarray of float64, shape (n_params, n_params)
-            2 sum_i n_i t_ia t_ib with t = d ln R / d theta; with the true ratios and at the minimum of Asimov data twice
-            the Fisher information.
+            2 sum_i n_i t_ia t_ib with t = d ln R / d theta; with the true ratios and at the minimum of Asimov data
+            twice the Fisher information.
         """
         phi, slopes = self.basis.monomials(theta)[1:], self.basis.gradient(theta)[:, 1:]
         metric = np.zeros((self.n_params, self.n_params))
