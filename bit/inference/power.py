@@ -11,13 +11,15 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 from scipy.stats import poisson
 
-from bit.basis import FloatArray, ThetaLike, require_finite
+from bit.basis import FloatArray, PolynomialBasis, ThetaLike, require_finite
 from bit.errors import InputError, near_match
 from bit.events import EventTable
+from bit.inference.binnings import optimal_edges
 from bit.inference.results import PowerMap, PowerResult
-from bit.inference.templates import ObservableLike, choose_edges, equal_probability_edges, fill
+from bit.inference.templates import EdgesLike, ObservableLike, Template, choose_edges, equal_probability_edges, fill
 
 PowerMethod: TypeAlias = Literal["gaussian", "toys"]
+Binning: TypeAlias = Literal["equal", "optimal"]
 
 # Uniform numbers held at a time.
 _BLOCK = 4_000_000
@@ -31,6 +33,8 @@ def power(
     ratios: npt.ArrayLike | None = None,
     observable: ObservableLike | None = None,
     n_bins: int | Sequence[int] | None = None,
+    binning: Binning = "equal",
+    edges: EdgesLike | None = None,
     alpha: float = 0.05,
     alternative: ThetaLike | None = None,
     method: PowerMethod = "gaussian",
@@ -55,9 +59,14 @@ def power(
     ratios : array-like of shape (n_events, n_terms - 1), optional
         R_k of every event: ``model.predict(table)``, or the truth ``table.joint_ratio()``. With `n_bins`, bins of r.
     observable : Observable or callable, optional
-        Instead of `ratios`: bins of a classic observable, of one or more axes; needs `n_bins`.
+        Instead of `ratios`: bins of a classic observable, of one or more axes; needs `n_bins` or `edges`.
     n_bins : int or sequence of int, optional
-        Bins, equally probable at the reference point of the table (in r: at the alternative); default unbinned.
+        Number of bins; default unbinned. Those of an observable are equally probable at the reference point.
+    binning : {"equal", "optimal"}, default="equal"
+        Bins of r: equally probable under the alternative, or those of `optimal_edges` with the largest
+        sum_b [lambda_b(theta) - lambda_b(alternative)]^2 / lambda_b(alternative).
+    edges : array-like, or sequence of arrays, optional
+        Bins of the observable, as for `fill`, instead of `n_bins`.
     alpha : float, default=0.05
         Size within (0, 0.5].
     alternative : array-like of shape (n_params,) or mapping, optional
@@ -88,7 +97,7 @@ def power(
     -----
     The tests of toys are not randomised: for few counts their true size is below `alpha`, as is that of any experiment.
     """
-    test = _Test(table, lumi_fb, ratios, observable, n_bins, alternative, floor)
+    test = _Test(table, lumi_fb, ratios, observable, n_bins, binning, edges, alternative, floor)
     _check_options(alpha, method, n_toys)
     point = test.point(theta)
     sides = test.statistic(point)
@@ -118,6 +127,8 @@ def power_map(
     ratios: npt.ArrayLike | None = None,
     observable: ObservableLike | None = None,
     n_bins: int | Sequence[int] | None = None,
+    binning: Binning = "equal",
+    edges: EdgesLike | None = None,
     alpha: float = 0.05,
     alternative: ThetaLike | None = None,
     method: PowerMethod = "gaussian",
@@ -135,7 +146,7 @@ def power_map(
         The two coefficients.
     x, y : array-like of shape (n_x,) and (n_y,)
         Their values, absolute c/Lambda^2 in TeV^-2.
-    lumi_fb, ratios, observable, n_bins, alpha, alternative, method, n_toys, seed, floor
+    lumi_fb, ratios, observable, n_bins, binning, edges, alpha, alternative, method, n_toys, seed, floor
         As for `power`.
 
     Returns
@@ -154,7 +165,7 @@ def power_map(
             raise InputError(f"no coefficient {name!r}: {near_match(name, names)}")
     if len(set(params)) != 2:
         raise InputError(f"params={params!r}: a map needs two different coefficients.")
-    test = _Test(table, lumi_fb, ratios, observable, n_bins, alternative, floor)
+    test = _Test(table, lumi_fb, ratios, observable, n_bins, binning, edges, alternative, floor)
     _check_options(alpha, method, n_toys)
     columns = [names.index(name) for name in params]
     grid_x, grid_y = (np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (x, y))
@@ -192,6 +203,8 @@ class _Test:
         ratios: npt.ArrayLike | None,
         observable: ObservableLike | None,
         n_bins: int | Sequence[int] | None,
+        binning: str,
+        edges: EdgesLike | None,
         alternative: ThetaLike | None,
         floor: float,
     ) -> None:
@@ -201,24 +214,38 @@ class _Test:
             raise InputError(f"floor={floor}: R is 1 at the reference point; choose a number between 0 and 1.")
         if (ratios is None) == (observable is None):
             raise InputError("give either ratios or an observable.")
-        if observable is not None and n_bins is None:
-            raise InputError("n_bins is missing: the density of an observable is known in bins only.")
-        self.table, self.lumi_fb, self.floor = table, float(lumi_fb), floor
-        basis = table.basis
-        self.alternative = self.point(np.zeros(basis.n_params) if alternative is None else alternative)
+        if binning not in get_args(Binning):
+            raise InputError(f"binning={binning!r}: choose 'equal' or 'optimal'.")
+        self.table, self.lumi_fb, self.floor, self.binning = table, float(lumi_fb), floor, binning
+        self.alternative = self.point(np.zeros(table.basis.n_params) if alternative is None else alternative)
         self._expected = self.lumi_fb * table.at(self.alternative)
         self._ratios, self._template = None, None
         self.n_bins: int | None = None
         if observable is not None:
-            self._template = fill(table, observable, choose_edges(table, observable, n_bins or 1), self.lumi_fb)
+            self._template = self._filled(observable, n_bins, edges)
             self.n_bins = self._template.n_bins
-            return
+        else:
+            self._take_ratios(ratios, n_bins, edges)
+
+    def _filled(
+        self, observable: ObservableLike, n_bins: int | Sequence[int] | None, edges: EdgesLike | None
+    ) -> Template:
+        if edges is not None:
+            return fill(self.table, observable, edges, self.lumi_fb)
+        if n_bins is None:
+            raise InputError("n_bins is missing: the density of an observable is known in bins only.")
+        return fill(self.table, observable, choose_edges(self.table, observable, n_bins), self.lumi_fb)
+
+    def _take_ratios(self, ratios: npt.ArrayLike, n_bins: int | Sequence[int] | None, edges: EdgesLike | None) -> None:
         self._ratios = np.asarray(ratios, dtype=np.float64)
-        if self._ratios.shape != (table.n_events, basis.n_terms - 1):
+        basis = self.table.basis
+        if self._ratios.shape != (self.table.n_events, basis.n_terms - 1):
             raise InputError(
-                f"ratios have shape {self._ratios.shape}, expected {(table.n_events, basis.n_terms - 1)}: one column "
-                f"for each of the terms {list(basis.terms[1:])}."
+                f"ratios have shape {self._ratios.shape}, expected {(self.table.n_events, basis.n_terms - 1)}: one "
+                f"column for each of the terms {list(basis.terms[1:])}."
             )
+        if edges is not None:
+            raise InputError("edges are those of an observable: the ratio differs from one theta to the next.")
         require_finite(self._ratios, "ratios")
         if n_bins is not None and (not isinstance(n_bins, (int, np.integer)) or n_bins < 1):
             raise InputError(f"n_bins={n_bins!r}: one whole number of at least 1 is needed for bins of a ratio.")
@@ -241,10 +268,23 @@ class _Test:
             return _Statistic(log_ratio, (expected, self._expected), False)
         bins = np.zeros(len(log_ratio), dtype=np.int64)
         if self.n_bins > 1 and np.ptp(log_ratio) > 0:
-            edges = equal_probability_edges(log_ratio, self._expected, self.n_bins)
+            edges = self._edges(log_ratio, expected)
             bins = np.searchsorted(edges[1:-1], log_ratio, side="right")
         null, other = (np.bincount(bins, weights=n).astype(np.float64) for n in (expected, self._expected))
         return self._binned(null, other)
+
+    def _edges(self, log_ratio: FloatArray, expected: FloatArray) -> FloatArray:
+        """Bins of the ratio."""
+        assert self.n_bins is not None
+        if self.binning == "equal":
+            return equal_probability_edges(log_ratio, self._expected, self.n_bins)
+        line = EventTable(
+            log_ratio[:, np.newaxis],
+            np.column_stack([self._expected, expected - self._expected]),
+            PolynomialBasis(("distance",), order=1),
+            feature_names=("ln r",),
+        )
+        return optimal_edges(line, lambda _: log_ratio, self.n_bins, objective="distance")
 
     def _log_ratio(self, theta: FloatArray) -> FloatArray:
         assert self._ratios is not None
