@@ -64,7 +64,7 @@ def power(
         Number of bins; default unbinned. Those of an observable are equally probable at the reference point.
     binning : {"equal", "optimal"}, default="equal"
         Bins of r: equally probable under the alternative, or those of `optimal_edges` with the largest
-        sum_b [lambda_b(theta) - lambda_b(alternative)]^2 / lambda_b(alternative).
+        sum_b (lambda_b - lambda_b')^2 / (lambda_b + lambda_b') of the yields at theta and at the alternative.
     edges : array-like, or sequence of arrays, optional
         Bins of the observable, as for `fill`, instead of `n_bins`.
     alpha : float, default=0.05
@@ -219,12 +219,13 @@ class _Test:
         self.table, self.lumi_fb, self.floor, self.binning = table, float(lumi_fb), floor, binning
         self.alternative = self.point(np.zeros(table.basis.n_params) if alternative is None else alternative)
         self._expected = self.lumi_fb * table.at(self.alternative)
-        self._ratios, self._template = None, None
+        self._ratios: FloatArray = np.empty((0, 0))
+        self._template: Template | None = None
         self.n_bins: int | None = None
         if observable is not None:
             self._template = self._filled(observable, n_bins, edges)
             self.n_bins = self._template.n_bins
-        else:
+        elif ratios is not None:
             self._take_ratios(ratios, n_bins, edges)
 
     def _filled(
@@ -280,14 +281,13 @@ class _Test:
             return equal_probability_edges(log_ratio, self._expected, self.n_bins)
         line = EventTable(
             log_ratio[:, np.newaxis],
-            np.column_stack([self._expected, expected - self._expected]),
+            np.column_stack([0.5 * (expected + self._expected), expected - self._expected]),
             PolynomialBasis(("distance",), order=1),
             feature_names=("ln r",),
         )
-        return optimal_edges(line, lambda _: log_ratio, self.n_bins, objective="distance")
+        return optimal_edges(line, lambda _: log_ratio, self.n_bins, objective="distance", n_fine=max(self.n_bins, 500))
 
     def _log_ratio(self, theta: FloatArray) -> FloatArray:
-        assert self._ratios is not None
         basis = self.table.basis
         # The ratio at the reference point is 1 and nothing else.
         null, other = (
@@ -349,9 +349,7 @@ def _toys(sides: _Statistic, which: int, n_toys: int, seed: int) -> FloatArray:
     if sides.binned:
         # Quantiles of the same uniform numbers, so that counts change little from one theta to the next.
         counts = poisson.ppf(rng.random((n_toys, len(expected))), expected)
-        # Rounded, so that equal counts give equal values, whatever the order of the sum.
-        q: FloatArray = np.round((counts * sides.log_ratio).sum(axis=1), 9)
-        return q
+        return _rounded((counts * sides.log_ratio).sum(axis=1), sides)
     if (expected < 0).any():
         raise InputError(
             f"{int((expected < 0).sum())} events have negative weights: toys cannot draw them; use bins, or the "
@@ -367,4 +365,11 @@ def _toys(sides: _Statistic, which: int, n_toys: int, seed: int) -> FloatArray:
         drawn = np.searchsorted(cumulated, rng.random((len(numbers), n_toys)) * cumulated[-1], side="right")
         drawn = np.minimum(drawn, len(values) - 1)
         sums += np.where(numbers[:, np.newaxis] < n_events, values[drawn], 0.0).sum(axis=0)
-    return np.round(sums, 9)
+    return _rounded(sums, sides)
+
+
+def _rounded(q: FloatArray, sides: _Statistic) -> FloatArray:
+    """Values of q in steps of 1e-10 of the largest term: equal counts are equal, whatever the order of the sum."""
+    step = 1e-10 * float(np.abs(sides.log_ratio).max()) or 1.0
+    result: FloatArray = np.round(q / step)
+    return result
