@@ -465,13 +465,16 @@ class UnbinnedLikelihood:
             phi = np.ascontiguousarray(self.basis.monomials(theta)[1:])
             starts = range(0, len(self._ratios), _CHUNK)
             sums = np.empty((len(starts), len(phi) + 2, LANES))
+            # Whoever is free takes the next chunk, so that a thread without a processor holds up nobody.
+            chunks = iter(zip(starts, sums, strict=True))
 
-            def add_chunk(start: int, out: FloatArray) -> None:
-                rows = slice(start, start + _CHUNK)
-                sum_log_ratios(self._ratios[rows], self._weights[rows], phi, self.floor, out)
+            def add_chunks(_: int) -> None:
+                for start, out in chunks:
+                    rows = slice(start, start + _CHUNK)
+                    sum_log_ratios(self._ratios[rows], self._weights[rows], phi, self.floor, out)
 
             with Threads(self._n_threads) as threads:
-                threads.map(add_chunk, starts, sums)
+                threads.map(add_chunks, range(self._n_threads))
             self._last = key, sums.sum(axis=(0, 2))
         return self._last[1]
 

@@ -55,8 +55,9 @@ def sum_log_ratios(ratios, weights, phi, floor, out_sums):
         ratio[:] = 1.0
         for k in range(n_terms):
             factor = phi[INDEX(k)]
+            column = ratios[b, k]
             for i in range(LANES):
-                ratio[INDEX(i)] += ratios[INDEX(b), INDEX(k), INDEX(i)] * factor
+                ratio[INDEX(i)] += column[INDEX(i)] * factor
         for i in range(LANES):
             missing = min(ratio[INDEX(i)] - floor, 0.0)
             logarithm[INDEX(i)] = missing / floor
@@ -85,5 +86,6 @@ def sum_log_ratios(ratios, weights, phi, floor, out_sums):
             # The ratio is not needed any more: its place takes what multiplies the R_k.
             ratio[INDEX(i)] = weight / ratio[INDEX(i)]
         for k in range(n_terms):
+            column, slope = ratios[b, k], out_sums[k + 1]
             for i in range(LANES):
-                out_sums[INDEX(k + 1), INDEX(i)] += ratio[INDEX(i)] * ratios[INDEX(b), INDEX(k), INDEX(i)]
+                slope[INDEX(i)] += ratio[INDEX(i)] * column[INDEX(i)]
