@@ -212,3 +212,31 @@ def test_bad_input(table):
     ]:
         with pytest.raises(InputError, match=message):
             UnbinnedLikelihood(*arguments, **({"lumi_fb": 1.0} | options))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("toy", [GaussianMean(order=2), Exponential(order=2)], ids=["gaussian", "exponential"])
+def test_coverage_of_intervals(toy):
+    """How often the truth lies within the intervals of 68 % and 95 %, within three binomial standard errors."""
+    theta, n_toys, rng = 0.2, 2000, np.random.default_rng(20)
+    pool = toy.sample(400_000, seed=8)
+    ratios, total, chance = pool.joint_ratio(), pool.weights.sum(axis=0), pool.at([theta])
+    cumulated = np.cumsum(chance)
+    expected = 200.0 * cumulated[-1]
+    distances = np.empty(n_toys)
+    for k in range(n_toys):
+        drawn = np.searchsorted(cumulated, rng.random(rng.poisson(expected)) * cumulated[-1])
+        likelihood = UnbinnedLikelihood(ratios[drawn], total, toy.basis, lumi_fb=200.0, n_jobs=1)
+        distances[k] = likelihood.twice_nll([theta]) - fit(likelihood).twice_nll
+    for level, quantile in [(0.6827, 1.0), (0.95, 3.841458820694124)]:
+        covered = (distances <= quantile).mean()
+        assert covered == pytest.approx(level, abs=3 * np.sqrt(level * (1 - level) / n_toys))
+
+
+def test_many_starts_find_one_minimum(table, likelihood):
+    starts = np.random.default_rng(3).normal(scale=0.5, size=(100, 2))
+    found = [fit(likelihood, start=start) for start in starts]
+    assert all(result.valid for result in found)
+    lowest = min(result.twice_nll for result in found)
+    # Squared amplitudes have a second valley, which is shallower.
+    assert np.mean([result.twice_nll < lowest + 1e-3 for result in found]) > 0.9
