@@ -54,6 +54,9 @@ def calibrate(
     Notes
     -----
     A regression of the truth on R_k makes E[w_k | R_k] = R_k E[w_0 | R_k]; it cannot add what the model did not find.
+    Fluctuations that a model learned from few events make R_k too wide, and the regression shrinks it; but they had
+    cancelled in distributions of the features, which can close worse afterwards. `closure` in the observables of
+    the measurement tells which is better.
     """
     if method not in get_args(Method):
         raise InputError(f"method={method!r}: choose one of {list(get_args(Method))}.")
