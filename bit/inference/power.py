@@ -357,15 +357,30 @@ def _toys(sides: _Statistic, which: int, n_toys: int, seed: int) -> FloatArray:
         )
     order = np.argsort(sides.log_ratio, kind="stable")
     values, cumulated = sides.log_ratio[order], np.cumsum(expected[order])
-    n_events = poisson.ppf(rng.random(n_toys), cumulated[-1]).astype(np.int64)
+    total = cumulated[-1]
+    n_events = poisson.ppf(rng.random(n_toys), total).astype(np.int64)
+    # Where every one of many equal steps of the total begins: a search from there is a step or two.
+    guide = np.searchsorted(cumulated, np.arange(2 * len(values)) * (total / (2 * len(values))))
+    cumulated[-1] = np.inf
     sums, rows = np.zeros(n_toys), max(1, _BLOCK // n_toys)
     # Row j holds event j of every toy: a larger number of events only adds rows.
     for start in range(0, int(n_events.max()), rows):
         numbers = np.arange(start, min(start + rows, int(n_events.max())))
-        drawn = np.searchsorted(cumulated, rng.random((len(numbers), n_toys)) * cumulated[-1], side="right")
-        drawn = np.minimum(drawn, len(values) - 1)
-        sums += np.where(numbers[:, np.newaxis] < n_events, values[drawn], 0.0).sum(axis=0)
+        uniform = rng.random(len(numbers) * n_toys)
+        drawn = _first_above(cumulated, uniform * total, guide[(uniform * len(guide)).astype(np.int64)])
+        kept = numbers[:, np.newaxis] < n_events
+        sums += np.where(kept, values[drawn].reshape(kept.shape), 0.0).sum(axis=0)
     return _rounded(sums, sides)
+
+
+def _first_above(increasing: FloatArray, targets: FloatArray, guess: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """First position whose value exceeds the target, from guesses that lie at most slightly beyond it."""
+    found = np.maximum(guess - 1, 0)
+    open_ones = np.flatnonzero(increasing[found] <= targets)
+    while open_ones.size:
+        found[open_ones] += 1
+        open_ones = open_ones[increasing[found[open_ones]] <= targets[open_ones]]
+    return found
 
 
 def _rounded(q: FloatArray, sides: _Statistic) -> FloatArray:

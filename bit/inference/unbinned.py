@@ -460,23 +460,24 @@ class UnbinnedLikelihood:
 
     def _sums(self, theta: FloatArray) -> FloatArray:
         """Sums of the kernel over all events; the last ones are kept, since value and gradient follow each other."""
-        key = theta.tobytes()
-        if self._last is None or self._last[0] != key:
-            phi = np.ascontiguousarray(self.basis.monomials(theta)[1:])
-            starts = range(0, len(self._ratios), _CHUNK)
-            sums = np.empty((len(starts), len(phi) + 2, LANES))
-            # Whoever is free takes the next chunk, so that a thread without a processor holds up nobody.
-            chunks = iter(zip(starts, sums, strict=True))
+        key, last = theta.tobytes(), self._last
+        if last is not None and last[0] == key:
+            return last[1]
+        phi = np.ascontiguousarray(self.basis.monomials(theta)[1:])
+        sums = np.empty((-(-len(self._ratios) // _CHUNK), len(phi) + 2, LANES))
+        # Whoever is free takes the next chunk, so that a thread without a processor holds up nobody.
+        chunks = iter(range(len(sums)))
 
-            def add_chunks(_: int) -> None:
-                for start, out in chunks:
-                    rows = slice(start, start + _CHUNK)
-                    sum_log_ratios(self._ratios[rows], self._weights[rows], phi, self.floor, out)
+        def add_chunks(_: int) -> None:
+            for chunk in chunks:
+                rows = slice(chunk * _CHUNK, (chunk + 1) * _CHUNK)
+                sum_log_ratios(self._ratios[rows], self._weights[rows], phi, self.floor, sums[chunk])
 
-            with Threads(self._n_threads) as threads:
-                threads.map(add_chunks, range(self._n_threads))
-            self._last = key, sums.sum(axis=(0, 2))
-        return self._last[1]
+        with Threads(self._n_threads) as threads:
+            threads.map(add_chunks, range(self._n_threads))
+        total: FloatArray = sums.sum(axis=(0, 2))
+        self._last = key, total
+        return total
 
 
 def _checked(

@@ -11,6 +11,7 @@ from bit.basis import PolynomialBasis
 from bit.errors import InputError
 from bit.events import EventTable
 from bit.inference import power, power_map
+from bit.inference.power import _first_above
 from bit.observables import observable
 
 ONE = PolynomialBasis(["a"], order=1)
@@ -123,6 +124,18 @@ def test_toys_use_common_random_numbers():
     assert np.abs(values - np.polyval(np.polyfit(np.arange(6), values, 1), np.arange(6))).max() < 0.01
     assert power(table, [0.8], **options).power == values[0]
     assert power(table, [0.8], seed=1, **options).power != values[0]
+
+
+def test_events_of_toys_are_drawn_by_their_weights():
+    """The search from a guess against a search from scratch, among events of very different weights."""
+    rng = np.random.default_rng(4)
+    weights = rng.exponential(size=500) ** 4
+    weights[rng.random(500) < 0.2] = 0.0
+    cumulated, uniform = np.cumsum(weights), rng.random(20_000)
+    targets = uniform * cumulated[-1]
+    guide = np.searchsorted(cumulated, np.arange(1000) * (cumulated[-1] / 1000))
+    found = _first_above(cumulated, targets, guide[(uniform * 1000).astype(int)])
+    np.testing.assert_array_equal(found, np.searchsorted(cumulated, targets, side="right"))
 
 
 @pytest.fixture(scope="module")
