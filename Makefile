@@ -19,6 +19,7 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/information.py
 	$(BIN)/python benchmarks/linear_leaves.py
+	$(BIN)/python benchmarks/unbinned.py
 	$(BIN)/python benchmarks/startup.py
 
 lint: .venv/.dev
