@@ -10,19 +10,19 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray, ThetaLike
 from bit.errors import InputError, near_match
-from bit.inference.likelihood import Likelihood
 from bit.inference.limits import as_likelihood, bounds
 from bit.inference.minimize import descend
 from bit.inference.model import Model
 from bit.inference.results import ContourResult, Order, Others
 from bit.inference.templates import Template
+from bit.inference.unbinned import AnyLikelihood
 
 # Default ranges are wider than the region by this share of its width on each side.
 _MARGIN = 0.1
 
 
 def contour(
-    model: Likelihood | Model | Template | Sequence[Template],
+    model: AnyLikelihood | Model | Template | Sequence[Template],
     params: tuple[str, str],
     *,
     cls: Sequence[float] = (0.6827, 0.95),
@@ -36,7 +36,7 @@ def contour(
 
     Parameters
     ----------
-    model : Likelihood, Model, Template or sequence of Template
+    model : Likelihood, UnbinnedLikelihood, Model, Template or sequence of Template
         As in `limits`.
     params : tuple of two str
         The coefficients along x and y.
@@ -109,14 +109,14 @@ def contour(
     )
 
 
-def _range(likelihood: Likelihood, name: str, other: str, level: float, others: Others) -> tuple[float, float]:
+def _range(likelihood: AnyLikelihood, name: str, other: str, level: float, others: Others) -> tuple[float, float]:
     low, high = bounds(likelihood, name, level, others=others, free=[other])
     if not np.isfinite([low, high]).all():
         raise InputError(f"the data do not bound {name!r} (with {other!r} free): give its range in ranges.")
     return low - _MARGIN * (high - low), high + _MARGIN * (high - low)
 
 
-def _profiled(likelihood: Likelihood, grid: FloatArray, fixed: npt.NDArray[np.bool_]) -> FloatArray:
+def _profiled(likelihood: AnyLikelihood, grid: FloatArray, fixed: npt.NDArray[np.bool_]) -> FloatArray:
     """Lowest points with the fixed parameters of the grid: twice over all, so that a valley found late spreads back."""
     grid = grid.copy()
     heights = np.full(grid.shape[:2], np.inf)

@@ -18,6 +18,7 @@ from bit.inference.minimize import minimum
 from bit.inference.model import Model
 from bit.inference.results import Interval, LimitResult, Order, Others, ScanResult
 from bit.inference.templates import Template
+from bit.inference.unbinned import AnyLikelihood, UnbinnedLikelihood
 
 # Steps of one standard deviation that are doubled in search of a crossing; beyond, the data do not bound it.
 _DOUBLINGS = 24
@@ -31,7 +32,7 @@ _GRID = {"zero": (128, 257), "profiled": (10, 25)}
 
 
 def limits(
-    model: Likelihood | Model | Template | Sequence[Template],
+    model: AnyLikelihood | Model | Template | Sequence[Template],
     *,
     cl: float = 0.95,
     params: Sequence[str] | None = None,
@@ -43,7 +44,7 @@ def limits(
 
     Parameters
     ----------
-    model : Likelihood, Model, Template or sequence of Template
+    model : Likelihood, UnbinnedLikelihood, Model, Template or sequence of Template
         Models and templates stand for the likelihood of their Asimov data.
     cl : float, default=0.95
         Confidence level within (0, 1); 0.95 means 3.84.
@@ -105,7 +106,7 @@ def limits(
 
 
 def scan(
-    model: Likelihood | Model | Template | Sequence[Template],
+    model: AnyLikelihood | Model | Template | Sequence[Template],
     param: str,
     values: npt.ArrayLike,
     *,
@@ -117,7 +118,7 @@ def scan(
 
     Parameters
     ----------
-    model : Likelihood, Model, Template or sequence of Template
+    model : Likelihood, UnbinnedLikelihood, Model, Template or sequence of Template
         As in `limits`.
     param : str
         The coefficient.
@@ -156,7 +157,7 @@ def scan(
 
 
 def bounds(
-    likelihood: Likelihood, name: str, threshold: float, *, others: Others, free: Sequence[str] = ()
+    likelihood: AnyLikelihood, name: str, threshold: float, *, others: Others, free: Sequence[str] = ()
 ) -> tuple[float, float]:
     """Outermost values of a coefficient at which -2 ln L is at most a threshold above its minimum.
 
@@ -188,7 +189,7 @@ class _Curve:
     Coefficients that are `free` are profiled in either case.
     """
 
-    def __init__(self, likelihood: Likelihood, name: str, others: Others, free: Sequence[str] = ()) -> None:
+    def __init__(self, likelihood: AnyLikelihood, name: str, others: Others, free: Sequence[str] = ()) -> None:
         if others not in get_args(Others):
             raise InputError(f"others={others!r}: choose 'zero' or 'profiled'.")
         self.likelihood = likelihood
@@ -307,8 +308,9 @@ def _outside(curve: _Curve, level: float, extreme: float, side: float) -> float:
 def _refined(curve: _Curve, points: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Add to the points the minima that they bracket; return all, with the values there."""
     values = curve.many(points)
-    # A perfect description of the data cannot be improved upon.
-    dips = 1 + np.flatnonzero((values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:]) & (values[1:-1] > _PERFECT))
+    # A perfect description of binned data cannot be improved upon; that of unbinned data has no bound.
+    low = (values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])
+    dips = 1 + np.flatnonzero(low & (np.abs(values[1:-1]) > _PERFECT))
     found = [
         minimize_scalar(
             curve, bounds=(points[i - 1], points[i + 1]), method="bounded", options={"xatol": 1e-6 * curve.step}
@@ -320,13 +322,13 @@ def _refined(curve: _Curve, points: FloatArray) -> tuple[FloatArray, FloatArray]
 
 
 def as_likelihood(
-    model: Likelihood | Model | Template | Sequence[Template], order: Order | None, theta_true: ThetaLike | None
-) -> Likelihood:
+    model: AnyLikelihood | Model | Template | Sequence[Template], order: Order | None, theta_true: ThetaLike | None
+) -> AnyLikelihood:
     """Return a likelihood as it is, and that of the Asimov data of anything else.
 
     Parameters
     ----------
-    model : Likelihood, Model, Template or sequence of Template
+    model : Likelihood, UnbinnedLikelihood, Model, Template or sequence of Template
         As in `limits`.
     order : {"quadratic", "linear"} or None
         As in `limits`.
@@ -335,7 +337,7 @@ def as_likelihood(
 
     Returns
     -------
-    Likelihood
+    Likelihood or UnbinnedLikelihood
         To work with.
 
     Raises
@@ -343,7 +345,7 @@ def as_likelihood(
     InputError
         If `order` or `theta_true` is given with a likelihood.
     """
-    if not isinstance(model, Likelihood):
+    if not isinstance(model, (Likelihood, UnbinnedLikelihood)):
         return Likelihood(model, theta_true=theta_true, order=order or "quadratic")
     if order is not None or theta_true is not None:
         raise InputError("order and theta_true are settings of the Likelihood: give them to it instead.")

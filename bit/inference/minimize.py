@@ -10,8 +10,8 @@ from iminuit import Minuit
 
 from bit.basis import FloatArray, ThetaLike
 from bit.errors import InputError, near_match
-from bit.inference.likelihood import Likelihood
 from bit.inference.results import FitResult
+from bit.inference.unbinned import AnyLikelihood
 
 # Steps of a descent, and the change of -2 ln L that is not worth another one.
 _DESCENT = 500
@@ -23,13 +23,13 @@ _MOST_DAMPING = 1e12
 
 
 def fit(
-    likelihood: Likelihood, *, start: ThetaLike | None = None, fixed: Mapping[str, float] | None = None
+    likelihood: AnyLikelihood, *, start: ThetaLike | None = None, fixed: Mapping[str, float] | None = None
 ) -> FitResult:
     """Maximise a likelihood over its coefficients and nuisances.
 
     Parameters
     ----------
-    likelihood : Likelihood
+    likelihood : Likelihood or UnbinnedLikelihood
         Of Asimov or observed data.
     start : array-like of shape (n_params,) or mapping, optional
         Where to begin, absolute c/Lambda^2 in TeV^-2; default ``likelihood.start``, the true point
@@ -82,13 +82,13 @@ def fit(
 
 
 def minimum(
-    likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]
+    likelihood: AnyLikelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]
 ) -> tuple[float, FloatArray]:
     """Smallest objective near a point with some parameters fixed, without a covariance: a step of a profile.
 
     Parameters
     ----------
-    likelihood : Likelihood
+    likelihood : Likelihood or UnbinnedLikelihood
         Of any data.
     start : ndarray of float64, shape (n_params,)
         Where to begin; fixed coefficients stay there. TeV^-2.
@@ -123,12 +123,12 @@ def minimum(
     return float(minuit.fval), np.array(minuit.values)
 
 
-def descend(likelihood: Likelihood, start: FloatArray, fixed: npt.NDArray[np.bool_]) -> FloatArray:
+def descend(likelihood: AnyLikelihood, start: FloatArray, fixed: npt.NDArray[np.bool_]) -> FloatArray:
     """Walk down to a minimum by damped Gauss-Newton steps, M d = -g/2 with M the metric of the likelihood.
 
     Parameters
     ----------
-    likelihood : Likelihood
+    likelihood : Likelihood or UnbinnedLikelihood
         Of any data.
     start : ndarray of float64, shape (n_params,)
         Where to begin.
@@ -157,7 +157,7 @@ def descend(likelihood: Likelihood, start: FloatArray, fixed: npt.NDArray[np.boo
     return theta
 
 
-def _walk(likelihood: Likelihood, theta: FloatArray, free: npt.NDArray[np.int64]) -> FloatArray:
+def _walk(likelihood: AnyLikelihood, theta: FloatArray, free: npt.NDArray[np.int64]) -> FloatArray:
     damping, value = 1e-3, float(likelihood.objective(theta))
     for _ in range(_DESCENT):
         slope, metric = likelihood.objective_expansion(theta)
@@ -181,7 +181,7 @@ def _walk(likelihood: Likelihood, theta: FloatArray, free: npt.NDArray[np.int64]
     return theta
 
 
-def _beside_a_saddle(likelihood: Likelihood, theta: FloatArray, free: npt.NDArray[np.int64]) -> FloatArray | None:
+def _beside_a_saddle(likelihood: AnyLikelihood, theta: FloatArray, free: npt.NDArray[np.int64]) -> FloatArray | None:
     """Lower point across a saddle in the free coefficients, by differences of gradients; None at a minimum."""
     bent = free[free < likelihood.n_coefficients]
     steps = likelihood.step_sizes()[bent]
@@ -202,7 +202,7 @@ def _beside_a_saddle(likelihood: Likelihood, theta: FloatArray, free: npt.NDArra
     return lower if heights.min() < float(likelihood.objective(theta)) else None
 
 
-def _migrad(likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]) -> Minuit:
+def _migrad(likelihood: AnyLikelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]) -> Minuit:
     minuit = _minuit(likelihood, start, steps, fixed)
     minuit.strategy = 1
     minuit.tol = 1e-4
@@ -211,7 +211,7 @@ def _migrad(likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed:
     return minuit
 
 
-def _minuit(likelihood: Likelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]) -> Minuit:
+def _minuit(likelihood: AnyLikelihood, start: FloatArray, steps: FloatArray, fixed: npt.NDArray[np.bool_]) -> Minuit:
     """Minuit at `start`, in TeV^-2, with the analytic gradient."""
     minuit = Minuit(likelihood.objective, start, grad=likelihood.objective_gradient, name=likelihood.param_names)
     minuit.errordef = Minuit.LEAST_SQUARES  # -2 ln L rises by 1 at one standard deviation

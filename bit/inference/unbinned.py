@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import get_args
+from typing import TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike, require_finite
 from bit.errors import BitWarning, InputError
 from bit.events import EventTable
+from bit.inference.likelihood import Likelihood
 from bit.inference.results import Order
 from bit.kernels.likelihood import LANES, sum_log_ratios
 from bit.threads import Threads, n_threads_of
@@ -518,3 +519,7 @@ def _blocks(columns: FloatArray, weights: FloatArray) -> tuple[FloatArray, Float
         ratios[full, :, : n - full * LANES] = columns[full * LANES :].T
     counts.reshape(-1)[:n] = weights
     return ratios, counts
+
+
+AnyLikelihood: TypeAlias = Likelihood | UnbinnedLikelihood
+"""What fits, scans and limits work on."""

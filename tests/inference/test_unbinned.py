@@ -5,8 +5,7 @@ from scipy.optimize import brentq, minimize_scalar
 from bit.basis import PolynomialBasis
 from bit.errors import BitWarning, InputError
 from bit.events import EventTable
-from bit.inference import Likelihood, UnbinnedLikelihood, event_information, fill, fit
-from bit.inference.limits import _allowed, _Curve
+from bit.inference import Likelihood, UnbinnedLikelihood, contour, event_information, fill, fit, limits, scan
 from bit.processes.analytic import Exponential, GaussianMean
 
 TWO = PolynomialBasis(["a", "b"])
@@ -36,6 +35,21 @@ def test_twice_nll_is_the_formula(table, likelihood):
     assert likelihood.twice_nll([0.0, 0.0]) == 0.0
     assert likelihood.twice_nll(np.array([[[0.0, 0.0], theta]])).shape == (1, 2)
     assert likelihood.sigma(theta) == pytest.approx(table.at(theta).sum(), rel=1e-12)
+
+
+def test_limits_scan_and_contour(likelihood):
+    interval = limits(likelihood, others="profiled", params=["a"])["a"]
+    along = scan(likelihood, "a", np.array([interval.lower, interval.best, interval.upper]), others="profiled")
+    # Ends are found to 1e-4 in -2 ln L, each point of a profile to 2e-5.
+    np.testing.assert_allclose(along.twice_nll, [3.8415, 0.0, 3.8415], atol=2e-3)
+    region = contour(likelihood, ("a", "b"), n_points=41)
+    grid = np.stack(np.meshgrid(region.x, region.y), axis=-1)
+    np.testing.assert_allclose(region.twice_nll, likelihood.twice_nll(grid) - fit(likelihood).twice_nll, atol=2e-3)
+    # The shadow of the region at 3.84 is the profiled interval, to a step of the grid.
+    allowed = region.x[(region.twice_nll < 3.8415).any(axis=0)]
+    step = region.x[1] - region.x[0]
+    assert allowed.min() == pytest.approx(interval.lower, abs=1.5 * step)
+    assert allowed.max() == pytest.approx(interval.upper, abs=1.5 * step)
 
 
 @pytest.mark.parametrize("order", ["linear", "quadratic"])
@@ -99,13 +113,13 @@ def test_intervals_of_toys_are_exact(toy):
     best = minimize_scalar(exact, bounds=(-0.25, 0.25), method="bounded", options={"xatol": 1e-10}).x
     level = exact(best) + 3.841458820694124
     ends = brentq(lambda t: exact(t) - level, -0.3, best), brentq(lambda t: exact(t) - level, best, 0.3)
-    found, pieces = _allowed(_Curve(likelihood, "theta", "zero"), 3.841458820694124)
+    interval = limits(likelihood)["theta"]
     width = ends[1] - ends[0]
     assert likelihood.n_floored([ends[0]]) == likelihood.n_floored([ends[1]]) == 0
     assert fit(likelihood).values == pytest.approx([best], abs=1e-3 * width)
-    assert found == pytest.approx(best, abs=1e-2 * width)
+    assert interval.best == pytest.approx(best, abs=1e-2 * width)
     # The minimum is known to 2e-5 in -2 ln L, the crossing to 1e-7 of a step.
-    (piece,) = (p for p in pieces if p[0] < best < p[1])
+    (piece,) = (p for p in interval.pieces if p[0] < best < p[1])
     assert piece == pytest.approx(ends, abs=1e-4 * width)
 
 
