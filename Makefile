@@ -19,15 +19,19 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/information.py
 	$(BIN)/python benchmarks/linear_leaves.py
+	$(BIN)/python benchmarks/unbinned.py
 	$(BIN)/python benchmarks/startup.py
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The shipped sample; needs the extra "simulate".
+# The shipped samples; needs the extra "simulate".
 data: .venv/.dev
 	$(BIN)/bit simulate zh -n 50000 --seed 1 -o data/zh.root
+	$(BIN)/bit simulate h4l -n 20000 --seed 1 --params cHWtil,cHBtil,cHWBtil --no-aux -o data/h4l.root
+	$(BIN)/bit simulate vbf -n 25000 --seed 1 --fusion all --quarks all --cuts P --params cHW,cHWtil,cHBtil -o data/vbf.root
+	$(BIN)/bit simulate wz -n 30000 --seed 1 --cuts boosted -o data/wz.root
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv

@@ -43,10 +43,10 @@ from bit.kernels._jit import inlined, kernel
 from bit.kernels.dtypes import N_CODES
 from bit.kernels.residuals import LEAF_FEATURES
 from bit.kernels.splitting import _count, _effective
+from bit.threads import Threads
 from bit.trees.boosting import BinnedEvents, BoostingPlan, _Booster, bin_events
 from bit.trees.grower import GrowthRules, Tree, _Candidate, _Grower
 from bit.trees.shards import Shards
-from bit.trees.threads import Threads
 
 TRAIN, TEST, REPLICAS = 200_000, 100_000, 200
 LEARNING_RATE, LEAF_EVENTS, DEPTHS = 0.2, 50, (4, 6)

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 an error in what was given, 2 wrong usage of the command, 
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import inspect
 import time
@@ -121,6 +122,8 @@ _PROCESSES = "\b\nPROCESS is one of\n" + "\n".join(
     "--cuts", metavar="TEXT", help="Features, such as 'pt>200, abs(y)<2.5', or a name: vbf P, T; h4l higgs; wz boosted."
 )
 @click.option("--theta0", metavar="TEXT", help="Reference point in TeV^-2, such as 'cHW=0.1,cHq3=-0.02'.")
+@click.option("--params", metavar="TEXT", help="Coefficients to keep, such as 'cHW,cHWtil'; the others are 0.")
+@click.option("--no-aux", is_flag=True, help="Leave out what is not a feature, such as the momenta of h4l.")
 @click.option(
     "--mu-f", metavar="GEV", help="Factorisation scale.  [default: zh, wz sqrt_s; zh_undecayed mZ; vbf mW; h4l mH/2]"
 )
@@ -161,6 +164,8 @@ def simulate(
     mu_f: str | None,
     theta0: str | None,
     quarks: str | None,
+    params: str | None,
+    no_aux: bool,
     **others: Any,
 ) -> None:
     """Simulate events with exact weights, at 13 TeV and leading order.
@@ -176,6 +181,7 @@ def simulate(
       bit simulate zh -n 500000 --cuts "pt>200" -o boosted.npz
       bit simulate vbf -n 200000 --cuts P -o vbf.root
       bit simulate h4l -n 100000 --frame lab --acceptance --cuts higgs -o h4l.root
+      bit simulate h4l -n 100000 --params cHWtil,cHBtil,cHWBtil --no-aux -o odd.parquet
       bit simulate h4l -n 10000 -o h4l.lhe.gz
     """  # noqa: D301
     make = find_process(process).simulate
@@ -191,7 +197,7 @@ def simulate(
     for name in options:
         if name not in inspect.signature(make).parameters:
             raise InputError(f"{process} has no option --{name.replace('_', '-')}: leave it out.")
-    result = make(n_events, seed=seed, **options)
+    result = _selected(make(n_events, seed=seed, **options), params, no_aux)
     write(result)
     click.echo(f"cross-section          {result.sigma_fb:.5g} +- {result.sigma_error_fb:.2g} fb")
     click.echo(f"events                 {result.table.n_events}")
@@ -395,6 +401,17 @@ def _event_writer(path: str) -> Callable[[Simulation], None]:
     raise InputError(
         f"{path!r} ends in none of {', '.join(tables)}, .lhe, .lhe.gz: name the file so that its format is known."
     )
+
+
+def _selected(result: Simulation, params: str | None, no_aux: bool) -> Simulation:
+    """Keep some coefficients, or the features alone."""
+    names = None if params is None else [name.strip() for name in params.split(",")]
+    table = result.table.select(params=names, aux=() if no_aux else None)
+    for name, value in result.configuration["theta0"].items():
+        if value != 0.0 and name not in table.basis.param_names:
+            raise InputError(f"--params leaves {name} out, which --theta0 sets to {value:g}: keep it.")
+    configuration = result.configuration | {"params": list(table.basis.param_names)}
+    return dataclasses.replace(result, table=table, configuration=configuration)
 
 
 def _check_writable(path: str | Path) -> None:

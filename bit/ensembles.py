@@ -27,9 +27,9 @@ from bit.events import EventTable
 from bit.files import replacing
 from bit.observables import ModelObservable
 from bit.progress import progress_bar
+from bit.threads import n_threads_of
 from bit.trees import forest_json
 from bit.trees.forest import Forest
-from bit.trees.threads import n_threads_of
 
 METHODS = ("bootstrap", "jackknife")
 FORMAT = "bit-ensemble/1"

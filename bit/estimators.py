@@ -21,12 +21,13 @@ from bit.events import EventTable, as_features
 from bit.observables import ModelObservable
 from bit.parity import CPParity
 from bit.positivity import is_positive, natural_scale, ratio_and_slope, require_complete
+from bit.threads import Threads, n_threads_of
 from bit.trees.binner import BIN_WEIGHTS, MAX_BINS
 from bit.trees.boosting import BinnedEvents, BoostingPlan, BoostingResult, auto_learning_rate, bin_events, boost
 from bit.trees.forest import ExactParity, Forest
 from bit.trees.forest_json import to_json
 from bit.trees.grower import GrowthRules
-from bit.trees.threads import Threads, n_threads_for, n_threads_of
+from bit.trees.threads import n_threads_for
 
 # A sum of nominal weights that is a smaller fraction of their sizes is rounding.
 _CANCELLED = 1e-12

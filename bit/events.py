@@ -246,6 +246,59 @@ class EventTable:
             aux={name: values[picked] for name, values in (self.aux or {}).items()},
         )
 
+    def select(
+        self,
+        *,
+        features: Sequence[str] | None = None,
+        params: Sequence[str] | None = None,
+        aux: Sequence[str] | None = None,
+    ) -> EventTable:
+        """Return all events with some of the columns.
+
+        Parameters
+        ----------
+        features : sequence of str, optional
+            Features to keep, in this order; default all.
+        params : sequence of str, optional
+            Coefficients to keep, in the order of the table; the others stay at the reference point. Default all.
+        aux : sequence of str, optional
+            Arrays of `aux` to keep; default all.
+
+        Returns
+        -------
+        EventTable
+            The same weights at all values of the coefficients that are kept.
+
+        Raises
+        ------
+        InputError
+            For an unknown name; near matches are named.
+        """
+        extra = dict(self.aux or {})
+        for kind, names, known in (
+            ("feature", features, self.feature_names),
+            ("coefficient", params, self.basis.param_names),
+            ("aux array", aux, tuple(extra)),
+        ):
+            for name in names or ():
+                if name not in known:
+                    raise InputError(f"no {kind} {name!r}: {near_match(name, known)}")
+        changes: dict[str, Any] = {}
+        if features is not None:
+            columns = [self.feature_names.index(name) for name in features]
+            unit = dict(zip(self.feature_names, self.units or (), strict=True))
+            changes |= {"features": self.features[:, columns], "feature_names": tuple(features)}
+            changes["units"] = tuple(unit[name] for name in features)
+        if params is not None:
+            terms = [term for term in self.basis.terms if set(term) <= set(params)]
+            names_kept = [name for name in self.basis.param_names if name in params]
+            reference = [self.basis.reference[self.basis.param_names.index(name)] for name in names_kept]
+            weights = self.weights[:, [self.basis.index(term) for term in terms]]
+            changes |= {"weights": weights, "basis": PolynomialBasis(names_kept, reference=reference, terms=terms)}
+        if aux is not None:
+            changes["aux"] = {name: extra[name] for name in aux}
+        return self._replace(**changes)
+
     def split(self, fractions: Sequence[float], seed: int) -> tuple[EventTable, ...]:
         """Random disjoint parts, each rescaled by n/n_part so that each is a full sample.
 

@@ -10,7 +10,9 @@ PACKAGE = Path(__file__).parents[1] / "bit"
 
 # A module may import from lower layers and from its own package; siblings of layer 4 never import each other.
 LAYER = {
-    **dict.fromkeys(["errors", "optional", "progress", "files", "basis", "conventions", "parity", "kernels"], 0),
+    **dict.fromkeys(
+        ["errors", "optional", "progress", "files", "basis", "conventions", "parity", "threads", "kernels"], 0
+    ),
     **dict.fromkeys(["events", "particles", "processes", "metrics"], 1),
     **dict.fromkeys(["trees", "expression"], 2),
     **dict.fromkeys(["estimators", "ensembles", "positivity", "baselines", "observables"], 3),
@@ -35,6 +37,7 @@ OWNERS = {
     "pysr": {"distill/_pysr.py"},
     "pyoperon": {"distill/_operon.py"},
     "dask": {"dask.py"},
+    "hist": {"inference/interop.py"},
     "click": {"cli.py"},
     "tqdm": {"progress.py"},
     "onnx": {"export/onnx.py"},

@@ -218,6 +218,20 @@ def test_simulate_four_leptons(folder):
     assert table.column("m34").min() > 12.0
 
 
+def test_simulate_some_coefficients_and_features_alone(folder):
+    pytest.importorskip("vegas", reason="the extra 'simulate' is not installed")
+    call("simulate", "h4l", "-n", "30", "-o", "all.root")
+    result = call("simulate", "h4l", "-n", "30", "--params", "cHWtil, cHW", "--no-aux", "-o", "some.root")
+    assert result.exit_code == 0, result.output
+    every, some = read_root("all.root"), read_root("some.root")
+    assert some.basis.param_names == ("cHW", "cHWtil")
+    assert not some.aux
+    theta = {"cHW": 0.3, "cHWtil": -0.7}
+    np.testing.assert_allclose(some.at(theta), every.at(theta), rtol=1e-12)
+    said = fails(1, "simulate", "h4l", "-n", "30", "--theta0", "cHB=0.1", "--params", "cHW", "-o", "x.root")
+    assert "--params leaves cHB out, which --theta0 sets to 0.1: keep it." in said
+
+
 @pytest.mark.parametrize("name", ["h4l.lhe", "h4l.lhe.gz"])
 def test_simulate_writes_particles(folder, name):
     pytest.importorskip("vegas", reason="the extra 'simulate' is not installed")
@@ -244,7 +258,7 @@ def test_processes_are_listed_and_can_be_loaded():
     text = call("simulate", "--help").output
     for name, process in PROCESSES.items():
         assert re.search(rf"^ +{name} +{re.escape(process.description)}$", text, flags=re.M)
-        assert callable(process.load().simulate)
+        assert callable(process.simulate)
 
 
 def test_warmup_compiles_every_kernel_for_every_use():

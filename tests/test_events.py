@@ -270,3 +270,45 @@ def test_normalised_to():
     assert flat.n_eff == 0.0
     with pytest.raises(InputError, match="sum to 0"):
         flat.normalised_to(1.0)
+
+
+# ---------------------------------------------------------------------- select
+def three_params(rng, n=20):
+    basis = PolynomialBasis(["a", "b", "c"], reference=[0.1, -0.2, 0.0])
+    features = rng.normal(size=(n, 3)).astype(np.float32)
+    aux = {"number": np.arange(n), "momenta": rng.normal(size=(n, 4))}
+    units = ("GeV", "", "GeV")
+    return EventTable(
+        features, rng.normal(size=(n, basis.n_terms)), basis, feature_names=["x", "y", "z"], units=units, aux=aux
+    )
+
+
+def test_select_keeps_the_weights_at_all_values_of_the_rest(rng):
+    table = three_params(rng)
+    part = table.select(features=["z", "x"], params=["c", "a"], aux=["number"])
+    assert part.feature_names == ("z", "x")
+    assert part.units == ("GeV", "GeV")
+    np.testing.assert_array_equal(part.features, table.features[:, [2, 0]])
+    assert part.features.dtype == np.float32
+    assert part.basis.param_names == ("a", "c")
+    assert part.basis.reference == (0.1, 0.0)
+    assert list(part.aux) == ["number"]
+    for theta in ({"a": 0.3}, {"a": -1.0, "c": 2.0}):
+        np.testing.assert_allclose(part.at(theta), table.at({"b": -0.2} | theta), rtol=1e-12)
+    whole = table.select()
+    np.testing.assert_array_equal(whole.weights, table.weights)
+    assert set(whole.aux) == {"number", "momenta"}
+    assert not table.select(aux=[]).aux
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ({"features": ["xx"]}, "no feature 'xx': did you mean 'x'"),
+        ({"params": ["d"]}, "no coefficient 'd'"),
+        ({"aux": ["numbers"]}, "no aux array 'numbers': did you mean 'number'"),
+    ],
+)
+def test_select_refuses_unknown_names(rng, what, message):
+    with pytest.raises(InputError, match=message):
+        three_params(rng).select(**what)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bit import plotting
-from bit.basis import PolynomialBasis
 from bit.config import BEST, LEARNED, TRUE, Config
 from bit.errors import InputError, near_match
 from bit.events import EventTable
@@ -66,45 +62,10 @@ def read_events(config: Config) -> EventTable:
             raise InputError(f"{files[0]} states its unit itself: leave data.unit and data.norm out.")
         if suffix == ".parquet":
             return read_parquet(files[0], features=data.features, params=data.params)
-        return _with_params(_with_features(read_npz(files[0]), data.features), data.params)
+        return read_npz(files[0]).select(features=data.features, params=data.params)
     if suffix.endswith((".lhe", ".lhe.gz")):
-        return _with_features(read_lhe(files[0], params=data.params, **how), data.features)
+        return read_lhe(files[0], params=data.params, **how).select(features=data.features)
     raise InputError(f"{files[0]} has the suffix {suffix!r}: .root, .npz, .parquet, .lhe and .lhe.gz are read.")
-
-
-def _with_features(table: EventTable, features: Sequence[str] | None) -> EventTable:
-    if features is None:
-        return table
-    units = dict(zip(table.feature_names, table.units or (), strict=True))
-    return EventTable(
-        np.stack([table.column(name) for name in features], axis=1),
-        table.weights,
-        table.basis,
-        feature_names=tuple(features),
-        units=tuple(units[name] for name in features),
-        aux=table.aux,
-    )
-
-
-def _with_params(table: EventTable, params: Sequence[str] | None) -> EventTable:
-    """Keep the terms of some coefficients; the others stay at the reference point."""
-    if params is None:
-        return table
-    basis = table.basis
-    for name in params:
-        if name not in basis.param_names:
-            raise InputError(f"no coefficient {name!r}: {near_match(name, basis.param_names)}")
-    terms = [term for term in basis.terms if set(term) <= set(params)]
-    ordered = [name for name in basis.param_names if name in params]
-    reference = [basis.reference[basis.param_names.index(name)] for name in ordered]
-    return EventTable(
-        table.features,
-        table.weights[:, [basis.index(term) for term in terms]],
-        PolynomialBasis(ordered, reference=reference, terms=terms),
-        feature_names=table.feature_names,
-        units=table.units,
-        aux=table.aux,
-    )
 
 
 def divide(config: Config, table: EventTable) -> Parts:

@@ -15,6 +15,7 @@ from bit.errors import BitWarning
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.export import to_json
+from bit.inference import UnbinnedLikelihood
 from bit.metrics import rho2
 from bit.parity import CPParity
 from bit.processes.analytic import PowerLaw
@@ -144,3 +145,4 @@ def compile_kernels() -> None:
         BoostedInformationTree(n_estimators=2, leaf="linear").fit(typed).predict(typed)
         BoostedInformationTree(n_estimators=2, leaf="linear", cp_parity=parity).fit(typed)
     BoostedInformationTree(n_estimators=1, leaf="linear", max_depth=7, min_samples_leaf=2).fit(toy).predict(toy)
+    UnbinnedLikelihood.asimov(toy, toy.joint_ratio(), lumi_fb=1.0).twice_nll([0.1])

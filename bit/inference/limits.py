@@ -15,8 +15,10 @@ from bit.basis import FloatArray, ThetaLike
 from bit.errors import BitWarning, InputError, near_match
 from bit.inference.likelihood import Likelihood
 from bit.inference.minimize import minimum
+from bit.inference.model import Model
 from bit.inference.results import Interval, LimitResult, Order, Others, ScanResult
 from bit.inference.templates import Template
+from bit.inference.unbinned import AnyLikelihood, UnbinnedLikelihood
 
 # Steps of one standard deviation that are doubled in search of a crossing; beyond, the data do not bound it.
 _DOUBLINGS = 24
@@ -30,7 +32,7 @@ _GRID = {"zero": (128, 257), "profiled": (10, 25)}
 
 
 def limits(
-    model: Likelihood | Template | Sequence[Template],
+    model: AnyLikelihood | Model | Template | Sequence[Template],
     *,
     cl: float = 0.95,
     params: Sequence[str] | None = None,
@@ -42,14 +44,15 @@ def limits(
 
     Parameters
     ----------
-    model : Likelihood, Template or sequence of Template
-        Templates stand for the likelihood of their Asimov data.
+    model : Likelihood, UnbinnedLikelihood, Model, Template or sequence of Template
+        Models and templates stand for the likelihood of their Asimov data.
     cl : float, default=0.95
         Confidence level within (0, 1); 0.95 means 3.84.
     params : sequence of str, optional
-        Coefficients to constrain; default all.
+        Coefficients (or nuisances) to constrain; default all coefficients.
     others : {"zero", "profiled"}, default="zero"
-        The other coefficients are 0, or take the values that minimise -2 ln L at each point.
+        The other coefficients are 0, or take the values that minimise -2 ln L at each point. Nuisances always do
+        the latter.
     order : {"quadratic", "linear"}, optional
         For templates: order of the yields, default "quadratic". A Likelihood has its own.
     theta_true : array-like of shape (n_params,) or mapping, optional
@@ -77,12 +80,14 @@ def limits(
     over the whole range that the total number of events allows and are refined before they are compared. A profile
     point is the lowest of what Minuit finds from its neighbours, the best fit, and the neighbour mirrored about the
     best fit; for more coefficients than that, a deeper valley can be missed. The minimum is the lowest one found.
-    Yields that turn negative are treated as in ``Likelihood.objective``.
+    Yields that turn negative are treated as in ``Likelihood.objective``. With nuisances, Monte Carlo errors or the
+    shape alone, the total number of events is no strict bound: the search then covers its range at nominal nuisances
+    and goes on outwards from there.
     """
-    likelihood = _as_likelihood(model, order, theta_true)
+    likelihood = as_likelihood(model, order, theta_true)
     if not 0.0 < cl < 1.0:
         raise InputError(f"cl={cl}: a confidence level lies between 0 and 1, such as 0.95.")
-    names = likelihood.param_names if params is None else _checked_params(params, likelihood.param_names)
+    names = likelihood.coefficients if params is None else _checked_params(params, likelihood.param_names)
     threshold = 2.0 * float(erfinv(cl)) ** 2
     intervals = []
     for name in names:
@@ -101,7 +106,7 @@ def limits(
 
 
 def scan(
-    model: Likelihood | Template | Sequence[Template],
+    model: AnyLikelihood | Model | Template | Sequence[Template],
     param: str,
     values: npt.ArrayLike,
     *,
@@ -113,7 +118,7 @@ def scan(
 
     Parameters
     ----------
-    model : Likelihood, Template or sequence of Template
+    model : Likelihood, UnbinnedLikelihood, Model, Template or sequence of Template
         As in `limits`.
     param : str
         The coefficient.
@@ -136,7 +141,7 @@ def scan(
     InputError
         For unknown names or options, or values that are not finite.
     """
-    likelihood = _as_likelihood(model, order, theta_true)
+    likelihood = as_likelihood(model, order, theta_true)
     (name,) = _checked_params([param], likelihood.param_names)
     points = np.asarray(values, dtype=np.float64)
     if points.ndim != 1 or points.size == 0 or not np.isfinite(points).all():
@@ -151,30 +156,62 @@ def scan(
     return ScanResult(name, likelihood.param_names, points, twice_nll - lowest, thetas, best, others, likelihood.order)
 
 
-class _Curve:
-    """-2 ln L as a function of one coefficient; profiled points are remembered and start their neighbours."""
+def bounds(
+    likelihood: AnyLikelihood, name: str, threshold: float, *, others: Others, free: Sequence[str] = ()
+) -> tuple[float, float]:
+    """Outermost values of a coefficient at which -2 ln L is at most a threshold above its minimum.
 
-    def __init__(self, likelihood: Likelihood, name: str, others: Others) -> None:
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Of any data.
+    name : str
+        The coefficient.
+    threshold : float
+        Such as 5.99, the quantile of two degrees of freedom.
+    others : {"zero", "profiled"}
+        As in `limits`.
+    free : sequence of str, optional
+        Coefficients that are profiled in either case.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end, TeV^-2; infinite where the data do not bound the coefficient.
+    """
+    _, pieces = _allowed(_Curve(likelihood, name, others, free), threshold)
+    return float(pieces[0][0]), float(pieces[-1][1])
+
+
+class _Curve:
+    """-2 ln L as a function of one coefficient; profiled points are remembered and start their neighbours.
+
+    Coefficients that are `free` are profiled in either case.
+    """
+
+    def __init__(self, likelihood: AnyLikelihood, name: str, others: Others, free: Sequence[str] = ()) -> None:
         if others not in get_args(Others):
             raise InputError(f"others={others!r}: choose 'zero' or 'profiled'.")
         self.likelihood = likelihood
-        self.others = others
         self.index = likelihood.param_names.index(name)
         self.steps = likelihood.step_sizes()
         self.step = float(self.steps[self.index])
-        self.convex = likelihood.linear
-        self.free = [self.index] if others == "zero" else list(range(likelihood.n_params))
+        self.convex = likelihood.linear and likelihood.plain
         self._fixed = np.arange(likelihood.n_params) == self.index
+        # The other coefficients stay at 0, or the fit decides, as it always does about nuisances.
+        coefficient = np.isin(likelihood.param_names, [c for c in likelihood.coefficients if c not in free])
+        held = coefficient & ~self._fixed if others == "zero" else np.zeros(likelihood.n_params, dtype=bool)
+        self.profiled = not (held | self._fixed).all() if others == "zero" else True
+        self.free = [int(k) for k in np.flatnonzero(~held)]
         self._known: dict[float, tuple[float, FloatArray]] = {}
-        # The other coefficients stay at 0, or the fit decides.
-        held = ~self._fixed if others == "zero" else np.zeros(likelihood.n_params, dtype=bool)
         begin = np.where(held, 0.0, likelihood.start)
         _, self._fitted = minimum(likelihood, begin, self.steps, held)
+        self._still = held | self._fixed
         self.start = float(self._fitted[self.index])
 
     def __call__(self, x: float) -> float:
         x = float(x)
-        if self.others == "zero":
+        if not self.profiled:
             return float(self.likelihood.objective_along(self.index, np.array([x]))[0])
         if x not in self._known:
             self._known[x] = self._profile(x)
@@ -182,7 +219,7 @@ class _Curve:
 
     def many(self, points: FloatArray) -> FloatArray:
         """Values at many points; profiles move away from the fit, so that each has a close neighbour."""
-        if self.others == "zero":
+        if not self.profiled:
             blocks = np.array_split(points, 1 + len(points) * self.likelihood.n_bins // _BLOCK)
             return np.concatenate([self.likelihood.objective_along(self.index, block) for block in blocks])
         for x in sorted(points, key=lambda x: abs(x - self.start)):
@@ -191,7 +228,7 @@ class _Curve:
 
     def theta_at(self, x: float) -> FloatArray:
         """All coefficients at a point of the curve."""
-        if self.others == "profiled":
+        if self.profiled:
             self(x)
             return self._known[x][1]
         return np.where(self._fixed, x, 0.0)
@@ -199,9 +236,10 @@ class _Curve:
     def grid(self, twice_nll: float) -> tuple[FloatArray, bool]:
         """Points in which further minima show, and whether what lies outside them is excluded for sure."""
         low, high = self.likelihood.reach(self.index, self.free, twice_nll)
-        certain = bool(np.isfinite([low, high]).all())
-        n_geometric, n_linear = _GRID[self.others]
-        if not certain:
+        bounded = bool(np.isfinite([low, high]).all())
+        certain = bounded and self.likelihood.plain
+        n_geometric, n_linear = _GRID["profiled" if self.profiled else "zero"]
+        if not bounded:
             low, high = self.start - 64 * self.step, self.start + 64 * self.step
         far = max(high - self.start, self.start - low, 4 * self.step)
         outward = np.geomspace(self.step / 2, far, n_geometric)
@@ -223,7 +261,7 @@ class _Curve:
         else:
             # A valley that splits in two does so to both sides of the fit.
             starts += [self._fitted, 2.0 * self._fitted - starts[-1]]
-        found = [minimum(self.likelihood, np.where(self._fixed, x, start), self.steps, self._fixed) for start in starts]
+        found = [minimum(self.likelihood, np.where(self._fixed, x, start), self.steps, self._still) for start in starts]
         return min(found, key=lambda pair: pair[0])
 
 
@@ -270,8 +308,9 @@ def _outside(curve: _Curve, level: float, extreme: float, side: float) -> float:
 def _refined(curve: _Curve, points: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Add to the points the minima that they bracket; return all, with the values there."""
     values = curve.many(points)
-    # A perfect description of the data cannot be improved upon.
-    dips = 1 + np.flatnonzero((values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:]) & (values[1:-1] > _PERFECT))
+    # A perfect description of binned data cannot be improved upon; that of unbinned data has no bound.
+    low = (values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])
+    dips = 1 + np.flatnonzero(low & (np.abs(values[1:-1]) > _PERFECT))
     found = [
         minimize_scalar(
             curve, bounds=(points[i - 1], points[i + 1]), method="bounded", options={"xatol": 1e-6 * curve.step}
@@ -282,10 +321,31 @@ def _refined(curve: _Curve, points: FloatArray) -> tuple[FloatArray, FloatArray]
     return everything, curve.many(everything)
 
 
-def _as_likelihood(
-    model: Likelihood | Template | Sequence[Template], order: Order | None, theta_true: ThetaLike | None
-) -> Likelihood:
-    if not isinstance(model, Likelihood):
+def as_likelihood(
+    model: AnyLikelihood | Model | Template | Sequence[Template], order: Order | None, theta_true: ThetaLike | None
+) -> AnyLikelihood:
+    """Return a likelihood as it is, and that of the Asimov data of anything else.
+
+    Parameters
+    ----------
+    model : Likelihood, UnbinnedLikelihood, Model, Template or sequence of Template
+        As in `limits`.
+    order : {"quadratic", "linear"} or None
+        As in `limits`.
+    theta_true : array-like, mapping or None
+        As in `limits`.
+
+    Returns
+    -------
+    Likelihood or UnbinnedLikelihood
+        To work with.
+
+    Raises
+    ------
+    InputError
+        If `order` or `theta_true` is given with a likelihood.
+    """
+    if not isinstance(model, (Likelihood, UnbinnedLikelihood)):
         return Likelihood(model, theta_true=theta_true, order=order or "quadratic")
     if order is not None or theta_true is not None:
         raise InputError("order and theta_true are settings of the Likelihood: give them to it instead.")

@@ -7,6 +7,7 @@ Nothing here touches pyplot or leaves a trace in matplotlib's global settings. F
 from bit.plotting.distributions import distribution, profile
 from bit.plotting.inference import intervals, scan_curves
 from bit.plotting.one_tree import tree
+from bit.plotting.power import power_maps
 from bit.plotting.style import feature_label, figure, panels, param_label, save, style, term_label
 from bit.plotting.trees import importance_map, importances, loss, partial_dependence, rho2
 
@@ -21,6 +22,7 @@ __all__ = [
     "panels",
     "param_label",
     "partial_dependence",
+    "power_maps",
     "profile",
     "rho2",
     "save",

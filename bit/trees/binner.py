@@ -13,9 +13,9 @@ from bit.basis import FloatArray
 from bit.kernels.binning import encode_features
 from bit.kernels.dtypes import FEATURE, N_CODES, ROW
 from bit.kernels.sorting import fill_buckets, key_range, pick_steps, select_buckets, sort_values
+from bit.threads import Threads
 from bit.trees.exact import exact_sum, quantisation_scale
 from bit.trees.mirror import Mirror
-from bit.trees.threads import Threads
 
 BIN_WEIGHTS = ("mixed", "count", "nominal", "loss")
 MAX_BINS = 255  # codes 0 to 254; code 255 is NaN

@@ -25,6 +25,7 @@ from bit.kernels.dtypes import FEATURE
 from bit.kernels.splitting import all_positive
 from bit.parity import CPParity
 from bit.progress import progress_bar
+from bit.threads import Threads
 from bit.trees.binner import Binner, bin_measure
 from bit.trees.criterion import Metric
 from bit.trees.exact import exact_sum
@@ -33,7 +34,6 @@ from bit.trees.grower import GrowthRules, Tree, grow_tree
 from bit.trees.linear import CONSTANT, LinearFit, features_of_leaves, fit_slopes
 from bit.trees.mirror import Mirror
 from bit.trees.shards import Shards
-from bit.trees.threads import Threads
 from bit.trees.walk import IntArray, Walk
 
 _PILOT_LEAVES = 64

@@ -15,7 +15,7 @@ from bit.kernels._jit import LANES
 from bit.kernels.bitmask import BLOCK, predict_small_linear_trees, predict_small_trees
 from bit.kernels.dtypes import FEATURE, aligned_empty
 from bit.kernels.traversal import predict_linear_trees, predict_one, predict_trees
-from bit.trees.threads import Threads
+from bit.threads import Threads
 from bit.trees.walk import bitmasks_of, children_of, depths_of, leaves_of
 
 _BLOCK = 16384  # rows cast at a time: they and their predictions stay in the caches

@@ -30,11 +30,11 @@ from bit.kernels.residuals import (
 )
 from bit.kernels.rotation import combine_residuals, rotate_weights
 from bit.kernels.sums import bounds_of, sum_quanta
+from bit.threads import Threads
 from bit.trees.binner import Binner, encode
 from bit.trees.exact import exact_sum, quantisation_scale
 from bit.trees.linear import CONSTANT, LinearWalk, Moments
 from bit.trees.mirror import Mirror
-from bit.trees.threads import Threads
 from bit.trees.walk import IntArray, Walk
 
 _ALMOST_ONE = 1.0 - 1e-9

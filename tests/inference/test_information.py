@@ -4,7 +4,20 @@ import pytest
 from bit.basis import PolynomialBasis
 from bit.errors import InputError
 from bit.events import EventTable
-from bit.inference import Likelihood, choose_edges, event_information, fill, information, information_kept
+from bit.inference import (
+    Likelihood,
+    choose_edges,
+    count_information,
+    eigen_directions,
+    event_information,
+    fill,
+    information,
+    information_density,
+    information_kept,
+    information_lost,
+    regional_information,
+    score_information,
+)
 from bit.observables import TrueScore, observable
 
 
@@ -113,3 +126,108 @@ def test_what_has_no_information():
         information_kept(fill(silent, observable("x"), edges, 1.0), silent, "b")
     with pytest.raises(InputError, match="lumi_fb=0"):
         event_information(silent, 0)
+
+
+# ---------------------------------------------------------------------- counts, learned scores, regions, directions
+@pytest.mark.parametrize("theta", [[0.0, 0.0], [0.1, -0.2]])
+def test_rate_and_shape_add_up(table, theta):
+    counts = count_information(table, 0.3, theta).matrix
+    shape = event_information(table, 0.3, theta, rate=False).matrix
+    np.testing.assert_allclose(counts + shape, event_information(table, 0.3, theta).matrix, rtol=1e-10, atol=1e-8)
+    assert np.linalg.matrix_rank(counts) == 1
+
+
+@pytest.mark.parametrize("rate", [True, False])
+@pytest.mark.parametrize("theta", [[0.0, 0.0], [0.1, -0.2]])
+def test_the_true_score_has_the_full_information(table, rate, theta):
+    full = event_information(table, 0.3, theta, rate=rate).matrix
+    learned = score_information(table, table.joint_ratio(), 0.3, theta, rate=rate).matrix
+    np.testing.assert_allclose(learned, full, rtol=1e-9, atol=1e-9 * np.abs(full).max())
+
+
+def test_a_learned_score_has_less_whatever_its_scale(table):
+    rng = np.random.default_rng(3)
+    ratios = table.joint_ratio()
+    noisy = 1.0 + 0.1 * rng.normal(size=ratios.shape)
+    full = event_information(table, 0.3)
+    one = score_information(table, ratios * noisy, 0.3)
+    two = score_information(table, 5 * ratios * noisy, 0.3)
+    np.testing.assert_allclose(one.matrix, two.matrix, rtol=1e-9, atol=1e-9 * np.abs(one.matrix).max())
+    # Noise of 10 % of every score: about 1 % of the variance is not signal.
+    assert 0.0 < information_lost(one, full) < 0.03
+    nothing = score_information(table, 0 * ratios + 0.1, 0.3).matrix
+    np.testing.assert_allclose(nothing, count_information(table, 0.3).matrix, rtol=1e-9)
+
+
+def test_binned_scores_agree_with_bins(table, binned):
+    """The ratio that is constant in bins carries what the bins carry."""
+    flat = np.zeros(table.n_events, dtype=int)
+    for name, edges in zip(("x", "y"), binned.edges, strict=True):
+        flat = flat * (len(edges) - 1) + np.searchsorted(edges[1:-1], table.column(name), side="right")
+    ratios = (binned.sums[:, 1:] / binned.sums[:, :1])[flat]
+    for rate in (True, False):
+        expected = information(binned, rate=rate).matrix
+        found = score_information(table, ratios, 0.3, rate=rate).matrix
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8 * np.abs(expected).max())
+
+
+def test_information_adds_up_over_bins_and_regions(table, binned):
+    theta = [0.1, -0.2]
+    density = information_density(binned, theta)
+    np.testing.assert_allclose(density.total.matrix, information(binned, theta).matrix, rtol=1e-12)
+    np.testing.assert_allclose(density["a"], density.matrices[:, 0, 0])
+    regions = regional_information(table, observable("x", "y"), binned.edges, 0.3, theta)
+    np.testing.assert_allclose(regions.total.matrix, event_information(table, 0.3, theta).matrix, rtol=1e-10)
+    np.testing.assert_allclose(regions.yields, density.yields, rtol=1e-10)
+    # In every region the bin keeps no more than its events have.
+    for full, kept in zip(regions.matrices, density.matrices, strict=True):
+        assert np.linalg.eigvalsh(full - kept)[0] > -1e-9 * np.abs(full).max()
+    assert density.to_dict()["kind"] == "bit-information-density/1"
+    with pytest.raises(InputError, match="no coefficient 'c'"):
+        density["c"]
+
+
+def test_directions_diagonalise(table):
+    full = event_information(table, 0.3)
+    directions = eigen_directions(full)
+    np.testing.assert_allclose(directions.vectors @ directions.vectors.T, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(
+        directions.vectors @ full.covariance @ directions.vectors.T, np.diag(directions.errors**2), atol=1e-9
+    )
+    assert directions.values[0] > directions.values[1] > 0
+    # Of counts one direction is measured.
+    assert np.isinf(eigen_directions(count_information(table, 0.3)).errors).tolist() == [False, True]
+    assert "best measured first" in repr(directions)
+
+
+def test_information_lost_is_between_nothing_and_all(table, binned):
+    full = event_information(table, 0.3)
+    assert information_lost(full, full) == pytest.approx(0.0, abs=1e-12)
+    lost = information_lost(information(binned), full)
+    coarse = information_lost(information(binned.rebin(tuple(axis[::3] for axis in binned.edges))), full)
+    assert 0.0 < lost < coarse < information_lost(count_information(table, 0.3), full) < 1.0
+
+
+def test_information_lost_does_not_depend_on_the_coordinates(table, binned):
+    """a = a' + b', b = 2 b': a linear change of the coefficients."""
+    change = np.array([[1.0, 1.0], [0.0, 2.0]])
+
+    def moved(measured):
+        return type(measured)(measured.names, change.T @ measured.matrix @ change, measured.theta, measured.rate)
+
+    full, kept = event_information(table, 0.3), information(binned)
+    assert information_lost(moved(kept), moved(full)) == pytest.approx(information_lost(kept, full), rel=1e-9)
+
+
+def test_information_of_different_measurements_cannot_be_compared(table, binned):
+    full = event_information(table, 0.3)
+    with pytest.raises(InputError, match="only like can be compared"):
+        information_lost(information(binned, [0.1, 0.0]), full)
+    with pytest.raises(InputError, match="times as much as the full events"):
+        information_lost(event_information(table, 0.6), full)
+    with pytest.raises(InputError, match=r"R\(x\|theta\) <= 0 for"):
+        score_information(table, -table.joint_ratio(), 0.3, [3.0, 0.0])
+    with pytest.raises(InputError, match="ratios have shape"):
+        score_information(table, table.joint_ratio()[:, :2], 0.3)
+    with pytest.raises(InputError, match="luminosity"):
+        score_information(table, table.joint_ratio(), -1.0)

@@ -5,16 +5,35 @@ import numpy as np
 import pytest
 
 from bit.errors import InputError
-from bit.inference import FitResult, Information, Interval, LimitResult, ScanResult
+from bit.inference import (
+    Breakdown,
+    ContourResult,
+    FitResult,
+    GoodnessOfFit,
+    Impacts,
+    Information,
+    Interval,
+    LimitResult,
+    ScanResult,
+    ToyInterval,
+)
 
 INTERVAL = Interval("a", -np.inf, 2.0, 0.0, ((-np.inf, -1.0), (0.5, 2.0)), 0.95, "profiled", "quadratic")
 LIMITS = LimitResult((INTERVAL,), 0.95, "profiled", "quadratic")
 FIT = FitResult(("a", "b"), np.array([1.0, 2.0]), np.array([0.1, 0.0]), np.diag([0.01, 0.0]), ("b",), 1.5, True)
 SCAN = ScanResult("a", ("a", "b"), np.arange(3.0), np.arange(3.0) ** 2, np.zeros((3, 2)), 0.0, "zero", "linear")
 INFORMATION = Information(("a", "b"), np.diag([4.0, 25.0]), np.zeros(2), True)
+GOODNESS = GoodnessOfFit(3.0, 2, 0.2, 0)
+IMPACTS = Impacts("a", 0.1, 0.2, ("lumi",), np.zeros(1), np.ones(1), -np.ones(1), np.ones(1), "zero")
+BREAKDOWN = Breakdown("a", 0.1, 0.5, 0.4, ("lumi",), np.array([0.3]), "zero")
+TOYS = ToyInterval("a", np.arange(2.0), np.zeros(2), np.ones(2), np.ones(2), ((-np.inf, np.inf),), 0.95, 10, "zero")
+CONTOUR = ContourResult(
+    ("a", "b"), np.arange(2.0), np.arange(2.0), np.eye(2), (0.0, 1.0), (0.95,), (5.99,), "zero", "linear"
+)
+EVERY = [INTERVAL, LIMITS, FIT, SCAN, INFORMATION, GOODNESS, IMPACTS, BREAKDOWN, TOYS, CONTOUR]
 
 
-@pytest.mark.parametrize("result", [INTERVAL, LIMITS, FIT, SCAN, INFORMATION])
+@pytest.mark.parametrize("result", EVERY)
 def test_results_are_frozen_and_become_json(result):
     written = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert written["kind"].startswith("bit-")

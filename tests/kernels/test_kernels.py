@@ -12,6 +12,7 @@ from reference import kernels as slow
 from bit.kernels.binning import encode_features
 from bit.kernels.bitmask import MAX_LEAVES, predict_small_trees
 from bit.kernels.histogram import build_histograms
+from bit.kernels.likelihood import LANES, sum_log_ratios
 from bit.kernels.partition import divide_rows
 from bit.kernels.residuals import (
     build_root_histogram,
@@ -748,3 +749,32 @@ def test_rotate_weights(rng, diagonal):
     # Same terms in another order of additions: a few roundings of numbers of order 10.
     np.testing.assert_allclose(out[:, 2:5], slow.rotate_weights(weights, columns, base, rotation), atol=1e-13)
     np.testing.assert_array_equal(largest, np.abs(out[:, 2:5]).max(axis=0))
+
+
+# ---------------------------------------------------------------------- unbinned likelihood
+@given(seed=seeds, n_blocks=st.integers(1, 3), n_columns=st.integers(1, 10), floor=st.sampled_from([1e-3, 0.5, 1e-12]))
+def test_sum_log_ratios(seed, n_blocks, n_columns, floor):
+    rng = np.random.default_rng(seed)
+    ratios, phi = rng.normal(size=(n_blocks, n_columns, LANES)), 0.3 * rng.normal(size=n_columns)
+    # Multiples of 1/32: R is exact, so on the same side of the floor in both.
+    ratios, phi = np.round(4 * ratios) / 4, np.round(8 * phi) / 8
+    ratios[0, :, :3] = 0.0, 1e6, -1e6
+    weights = rng.choice([1.0, 0.0, -0.5, 3.0], (n_blocks, LANES))
+    sums = np.full((n_columns + 2, LANES), np.nan)
+    sum_log_ratios(ratios, weights, phi, floor, sums)
+    rows, flat = ratios.swapaxes(1, 2).reshape(-1, n_columns), weights.ravel()
+    expected = slow.sum_log_ratios(rows, flat, phi, floor)
+    terms = [slow.sum_log_ratios(row[None], w[None], phi, floor) for row, w in zip(rows, flat, strict=True)]
+    # Rounding: a few units in the last place of every term.
+    error = np.abs(sums.sum(axis=1) - expected)
+    assert (error <= 1e-14 * (np.abs(terms).sum(axis=0) + np.abs(flat).sum())).all()
+    assert sums.sum(axis=1)[-1] == expected[-1]
+
+
+@given(value=st.floats(1e-300, 1e300))
+def test_logarithms_are_exact_to_rounding(value):
+    """One event with R = value: R_1 = value - 1 is exact below 2^53 only, so R is what the kernel makes of it."""
+    ratios, weights, sums = np.zeros((1, 2, LANES)), np.zeros((1, LANES)), np.empty((4, LANES))
+    ratios[0, 0, 5], ratios[0, 1, 5], weights[0, 5] = -1.0, value, 1.0
+    sum_log_ratios(ratios, weights, np.ones(2), 1e-305, sums)
+    assert sums.sum(axis=1)[0] == pytest.approx(np.log(value), rel=6e-16, abs=1e-16)

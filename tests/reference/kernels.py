@@ -289,3 +289,15 @@ def predict_forest(forest, features):
     moved = [[row[j] * sign for j, sign in zip(forest.cp.permutation, forest.cp.sign, strict=True)] for row in features]
     images = predict_forest(replace(forest, cp=None), moved)
     return np.array([(one + forest.cp.parity * other) / 2 for one, other in zip(out, images, strict=True)])
+
+
+def sum_log_ratios(ratios, weights, phi, floor):
+    """Sums over events, one after the other."""
+    total, slopes, below = 0.0, [0.0] * len(phi), 0
+    for row, weight in zip(ratios, weights, strict=True):
+        ratio = 1.0 + math.fsum(r * p for r, p in zip(row, phi, strict=True))
+        cut = max(ratio, floor)
+        total += weight * (math.log(cut) + min(ratio - floor, 0.0) / floor)
+        slopes = [s + weight / cut * r for s, r in zip(slopes, row, strict=True)]
+        below += ratio < floor and weight != 0.0
+    return [total, *slopes, below]

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bit.parity import CPParity
+from bit.threads import Threads
 from bit.trees.binner import BIN_WEIGHTS, Binner, bin_measure, encode
 from bit.trees.mirror import Mirror
-from bit.trees.threads import Threads
 
 float32s = st.floats(width=32, allow_nan=True, allow_infinity=True)
 few_values = st.sampled_from([-np.inf, -1.5, -0.0, 0.0, 1e-45, 2.0, 3.4028234663852886e38, np.inf, np.nan])
