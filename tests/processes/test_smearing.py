@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-import bit
 from bit.basis import PolynomialBasis
 from bit.errors import InputError
 from bit.processes import wz, zh, zh_background, zh_undecayed
@@ -102,7 +101,8 @@ def test_information_is_lost(rng, name, term):
     points[:, : plain.n_dim] = 0.35 + 0.006 * points[:, : plain.n_dim]
     true, seen = plain.events(points[:, : plain.n_dim]), smeared.events(points)
     ratio = true.terms[:, term] / true.terms[:, 0]
-    # E[(t - t')^2]/2 of nearest neighbours in x is <Var(t|x)>, but for the size of the cells.
+    # E[(t - t')^2]/2 of nearest neighbours in x is <Var(t|x)>, but for the size of the cells: 20 000 events fill the
+    # three to eight dimensions of the truth to some per cent of the variance.
     known, unknown = (unexplained(ratio, events.features) for events in (true, seen))
     assert known < 0.05
     assert unknown > 0.25
@@ -271,7 +271,7 @@ def simulated(name, n_events=2_000, **options):
     return function(n_events, seed=31, show_progress=False, **options)
 
 
-@pytest.mark.parametrize("name", ["zh", "zh_undecayed", pytest.param("wz", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["zh_undecayed", *(pytest.param(n, marks=pytest.mark.slow) for n in ("zh", "wz"))])
 def test_cross_section_is_that_of_the_truth(name):
     plain, smeared = simulated(name, 100), simulated(name, 100, smear=True)
     error = math.hypot(plain.sigma_error_fb, smeared.sigma_error_fb)
@@ -345,4 +345,3 @@ def test_another_detector():
     assert found.configuration["detector"]["jets"]["stochastic"] == 0.0
     true = found.cube.phase_space(found.points)[2]
     np.testing.assert_allclose(found.table.column("sqrt_s"), true.sqrt_s, rtol=1e-6)
-    assert bit.EventTable is type(found.table)
