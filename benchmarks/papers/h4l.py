@@ -32,13 +32,6 @@ def simulated(n_events: int, seed: int, **options: Any) -> Simulation:
     return h4l.simulate(n_events, seed=seed, show_progress=False, **options)
 
 
-def ratio_row(quantity: str, reference: float, above: Simulation, below: Simulation) -> Row:
-    """Ratio of two cross-sections."""
-    ratio = above.sigma_fb / below.sigma_fb
-    error = ratio * np.hypot(above.sigma_error_fb / above.sigma_fb, below.sigma_error_fb / below.sigma_fb)
-    return Row(quantity, None, reference, ratio, float(error))
-
-
 def width(seed: int) -> Row:
     """Width with couplings from G_F."""
     found = simulated(100, seed, m_ll_min=1.0, e=E_OF_GF)
@@ -47,12 +40,29 @@ def width(seed: int) -> Row:
     return Row("width of 2e2mu, m_ll > 1 GeV [MeV]", None, 2.37e-4, value, error)
 
 
+def flavour_ratio(one_flavour: Simulation, at_rest: Simulation) -> Row:
+    """Width of 4e relative to that of 2e2mu."""
+    return _ratio_row("4e/2e2mu, m_ll > 5 GeV", 0.542, one_flavour, at_rest)
+
+
+def accepted_share(accepted: Simulation, at_rest: Simulation) -> Row:
+    """Share of 2e2mu in the acceptance."""
+    return _ratio_row("share of 2e2mu in the acceptance", 0.51, accepted, at_rest)
+
+
+def _ratio_row(quantity: str, reference: float, above: Simulation, below: Simulation) -> Row:
+    """Ratio of two cross-sections."""
+    ratio = above.sigma_fb / below.sigma_fb
+    error = ratio * np.hypot(above.sigma_error_fb / above.sigma_fb, below.sigma_error_fb / below.sigma_fb)
+    return Row(quantity, None, reference, ratio, float(error))
+
+
 def widths(n_events: int, seed: int) -> Iterator[Row]:
-    """Widths, and the share of events in the acceptance."""
+    """Widths, the share of events in the acceptance, and the asymmetry of one flavour."""
     yield width(seed)
     at_rest, one_flavour = simulated(100, seed), simulated(max(n_events // 10, 100), seed, channel="4e")
-    yield ratio_row("4e/2e2mu, m_ll > 5 GeV", 0.542, one_flavour, at_rest)
-    yield ratio_row("share of 2e2mu in the acceptance", 0.51, in_lab(n_events, seed), at_rest)
+    yield flavour_ratio(one_flavour, at_rest)
+    yield accepted_share(in_lab(n_events, seed), at_rest)
     yield inversion(one_flavour.table)
 
 

@@ -55,8 +55,12 @@ def interference_rows(table: EventTable) -> Iterator[Row]:
         yield Row(f"cW: 2 <t cos(2 phi_{boson.upper()})>", None, 1.5, *found)
 
 
-def moments(n_events: int, seed: int) -> Iterator[Row]:
+def moments_of(table: EventTable) -> Iterator[Row]:
     """All of them."""
-    table = sample(n_events, seed)
     yield from moment_rows(table)
     yield from interference_rows(table)
+
+
+def moments(n_events: int, seed: int) -> Iterator[Row]:
+    """The same of new events."""
+    yield from moments_of(sample(n_events, seed))
