@@ -14,7 +14,7 @@ def test_sections_are_chosen_by_words():
 
 
 def test_unknown_section():
-    with pytest.raises(SystemExit, match="no section with 'Table 99' in its heading.*\n.*Table 2 "):
+    with pytest.raises(SystemExit, match=r"no section with 'Table 99' in its heading.*\n.*Table 2 "):
         published.chosen(["VBF", "Table 99"])
 
 
