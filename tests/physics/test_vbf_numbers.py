@@ -2,82 +2,44 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
+from papers import reach
+from papers import vbf as papers
 
+import bit
 from bit.processes import vbf
 
 pytest.importorskip("vegas", reason="vegas is not installed (extra: simulate)")
 
-N_BINS = 20
-
-
-def binned(table, values):
-    """Nominal and linear sums of cHWtil, each event with its mirror image, in bins of equal probability."""
-    nominal, linear = table.weights[:, 0], table.weights[:, table.basis.terms.index(("cHWtil",))]
-    both = np.concatenate([values, -values])
-    weights = np.concatenate([nominal, nominal])
-    order = np.argsort(both)
-    reached = np.empty_like(both)
-    reached[order] = np.cumsum(weights[order])
-    bins = np.minimum(reached / weights.sum() * N_BINS, N_BINS - 1).astype(int)
-    return sums(bins, weights, np.concatenate([linear, -linear]))
-
-
-def sums(bins, nominal, linear):
-    return np.stack([np.bincount(bins, column) for column in (nominal, linear)], axis=-1)
-
-
-def limit(histogram, n_expected, twice_delta):
-    """Coefficient at which -2 ln L of the expected data of the Standard Model has risen by `twice_delta`."""
-    nominal, linear = (histogram / histogram[:, 0].sum() * n_expected).T
-    ratio = linear / nominal
-
-    def excess(value):
-        shift = value * ratio
-        return 2.0 * (nominal * (shift - np.log1p(shift))).sum() - twice_delta
-
-    return brentq(excess, 1e-9, (1.0 - 1e-9) / np.abs(ratio).max())
-
-
-def score(table):
-    return table.joint_ratio()[:, table.basis.terms.index(("cHWtil",)) - 1]
-
-
-def eq39(table):
-    """Formula of arXiv:2109.10414, Eq. 39, with its coefficients."""
-    at = {name: table.column(name).astype(np.float64) for name in ("x1", "x2", "deta_jj", "dphi_jj")}
-    return at["x1"] * (at["x2"] + 0.242) * (1.086 - 0.1024 * at["deta_jj"]) * np.sin(at["dphi_jj"])
-
-
-def check_reach(table):
-    # arXiv:2109.10414, Section 4.2: 100 events; intervals of 1 and 2 standard deviations.
-    sine = table.column("sin_dphi").astype(np.float64)
-    size = (table.column("pt_j1") * table.column("pt_j2")).astype(np.float64)
-    best = binned(table, score(table))
-    for values, expected, tolerance in (
-        (sine, (1.41, 1.45), 0.08),
-        (size * sine, (1.03, 1.03), 0.04),
-        (eq39(table), (1.02, 1.02), 0.04),
-    ):
-        found = [limit(binned(table, values), 100, delta) / limit(best, 100, delta) for delta in (1.0, 4.0)]
-        np.testing.assert_allclose(found, expected, rtol=tolerance)
+# Of the three observables of arXiv:2109.10414, Section 4.4, at 1 and 2 standard deviations.
+TOLERANCE = np.repeat([0.08, 0.04, 0.04], 2)
 
 
 def test_reach():
-    check_reach(vbf.simulate(50_000, seed=61, cuts="P", show_progress=False).table)
+    found = papers.reaches(vbf.simulate(50_000, seed=61, cuts="P", show_progress=False).table)
+    expected = np.ravel([reference for _, _, reference in papers.REACH])
+    assert (np.abs(found / expected - 1.0) < TOLERANCE).all()
 
 
 def test_reach_of_the_selection_for_tau_leptons():
     table = vbf.simulate(50_000, seed=62, quarks="all", cuts="T", show_progress=False).table
-    angle = binned(table, table.column("dphi_jj").astype(np.float64))
-    n_expected = brentq(lambda n: limit(angle, n, 3.84) - 0.60, 30, 1000)
-    best = limit(binned(table, score(table)), n_expected, 3.84)
-    truth = score(table)
-    sign = sums(
-        np.concatenate([truth > 0.0, truth < 0.0]).astype(int),
-        np.tile(table.weights[:, 0], 2),
-        np.concatenate([table.weights[:, 2], -table.weights[:, 2]]),
-    )
-    assert n_expected == pytest.approx(155, rel=0.08)
-    assert 0.60 / best == pytest.approx(1.34, rel=0.08)
-    assert limit(sign, n_expected, 3.84) / 0.60 == pytest.approx(1.11, rel=0.08)
+    expected = [reference for _, _, reference in papers.TAU_LEPTONS]
+    np.testing.assert_allclose(papers.tau_leptons(table), expected, rtol=0.08)
+
+
+def test_limit_in_closed_form():
+    # Two bins of n/2 events and ratios r and -r: -2 ln L = -n log(1 - c^2 r^2).
+    sums = np.array([[3.0, 0.6], [3.0, -0.6]])
+    expected = np.sqrt(-np.expm1(-1.0 / 50)) / 0.2
+    assert reach.limit(sums, 50, 1.0) == pytest.approx(expected, rel=1e-10)
+    assert reach.events_for(sums, reach.limit(sums, 50)) == pytest.approx(50, rel=1e-10)
+
+
+def test_histogram_of_events_and_images(rng):
+    nominal = rng.uniform(0.5, 1.0, 4000)
+    weights = np.stack([nominal, nominal * rng.standard_normal(4000)], axis=-1)
+    table = bit.EventTable(np.zeros((4000, 1)), weights, bit.PolynomialBasis(["c"], order=1), feature_names=("x",))
+    sums = reach.odd_histogram(table, "c", reach.score(table, "c"))
+    # Equal probabilities up to an event, and bins that are each other's images.
+    np.testing.assert_allclose(sums[:, 0], 0.1 * nominal.sum(), atol=2 * nominal.max())
+    np.testing.assert_allclose(sums[:, 1], -sums[::-1, 1], atol=2 * np.abs(weights[:, 1]).max())
+    assert (np.diff(sums[:, 1] / sums[:, 0]) > 0.0).all()

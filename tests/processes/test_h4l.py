@@ -1,11 +1,10 @@
 import dataclasses
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
+from papers import h4l as papers
 from reference import h4l_spinors
-from scipy.optimize import brentq
 
 import bit
 from bit.basis import PolynomialBasis
@@ -23,8 +22,6 @@ EW = Electroweak()
 CHANNELS = ["2e2mu", "4e"]
 ODD = slice(4, 7)
 """Columns of the linear terms of the CP-odd coefficients."""
-# A coupling with which 2 mZ/v is the coupling of the Z, as in the G_F scheme.
-E_OF_GF = 2 * EW.m_z / EW.vev * EW.sin * EW.cos
 
 
 def random_decay(rng, n, lowest=5.0):
@@ -723,57 +720,36 @@ def test_cross_sections_of_seeds_scatter_by_their_error():
     assert 1.9 < (pull**2).sum() < 35
 
 
-def width_gev(simulation):
-    return simulation.sigma_fb / h4l.SIGMA_H_FB * h4l.GAMMA_H_GEV
-
-
 def test_widths(at_rest, one_flavour):
-    # 2.37e-4 MeV and 0.542 of an independent leading-order calculation.
-    result = simulated(100, 14, m_ll_min=1.0, e=E_OF_GF)
-    assert width_gev(result) == pytest.approx(2.37e-7, rel=0.02)
-    assert one_flavour.sigma_fb / at_rest.sigma_fb == pytest.approx(0.542, rel=0.03)
+    # An independent leading-order calculation.
+    width, ratio = papers.width(14), papers.flavour_ratio(one_flavour, at_rest)
+    assert width.ours == pytest.approx(width.reference, rel=0.02)
+    assert ratio.ours == pytest.approx(ratio.reference, rel=0.03)
 
 
 def test_accepted_share(in_lab, at_rest):
-    assert in_lab.sigma_fb / at_rest.sigma_fb == pytest.approx(0.51, abs=0.01)
+    row = papers.accepted_share(in_lab, at_rest)
+    assert row.ours == pytest.approx(row.reference, abs=0.01)
 
 
-EDGES = (0.0, 60.0, 75.0, 83.0, 88.0, 91.2, 95.0, 130.0)
-FRACTIONS = (0.069, 0.107, 0.078, 0.112, 0.353, 0.262, 0.018)
-ASYMMETRIES = {
-    "cHWtil": (0.51, 0.094, 0.034, -0.010, -0.041, -0.059, -0.10),
-    "cHBtil": (1.83, 0.43, 0.27, 0.154, 0.073, 0.028, -0.09),
-    "cHWBtil": (-0.96, -0.20, -0.105, -0.032, 0.018, 0.047, 0.12),
-}
-
-
-def asymmetry(table, name, low, high):
-    """Mean of score times the sign of Phi within a range of m12, and its error."""
-    inside = (table.column("m12") > low) & (table.column("m12") <= high)
-    column = BASIS.terms.index((name,))
-    weight = table.weights[inside]
-    values = weight[:, column] / weight[:, 0] * np.sign(table.column("phi_4l")[inside])
-    weight = weight[:, 0] / weight[:, 0].sum()
-    mean = weight @ values
-    return mean, np.sqrt(weight**2 @ (values - mean) ** 2)
+def test_shares_of_the_mass(in_lab):
+    rows = list(papers.fraction_rows(in_lab.table))
+    assert len(rows) == 7
+    for row in rows:
+        assert abs(row.ours - row.reference) < 0.001 + 4 * row.error, row
 
 
 def test_asymmetries(in_lab):
-    table = in_lab.table
-    for row, (low, high) in enumerate(pairwise(EDGES)):
-        inside = (table.column("m12") > low) & (table.column("m12") <= high)
-        fraction = FRACTIONS[row]
-        error = math.sqrt(fraction * (1 - fraction) / table.n_eff)
-        assert table.weights[inside, 0].sum() / table.sigma_fb == pytest.approx(fraction, abs=0.001 + 4 * error)
-        for name, expected in ASYMMETRIES.items():
-            mean, error = asymmetry(table, name, low, high)
-            # The references are rounded and of a sample with statistics of its own.
-            assert abs(mean - expected[row]) < 5 * error + 0.03 * abs(expected[row]) + 0.005, (name, low)
+    rows = list(papers.asymmetry_rows(in_lab.table))
+    assert len(rows) == 21
+    for row in rows:
+        # The references are rounded and of a sample with statistics of its own.
+        assert abs(row.ours - row.reference) < 5 * row.error + 0.03 * abs(row.reference) + 0.005, row
 
 
 def test_asymmetry_of_one_flavour_is_opposite(one_flavour):
-    mean, error = asymmetry(one_flavour.table, "cHBtil", 50.0, 75.0)
-    assert abs(mean + 0.51) < 5 * error + 0.05
+    row = papers.inversion(one_flavour.table)
+    assert abs(row.ours - row.reference) < 5 * row.error + 0.05
 
 
 def test_rate_is_even(at_rest):
@@ -783,48 +759,14 @@ def test_rate_is_even(at_rest):
         assert abs(mean) < 5 * np.sqrt(weight**2 @ (values - mean) ** 2) / weight.sum()
 
 
-def limit(sums, n_expected):
-    """Upper limit on a linear coefficient from bins, with the Standard Model observed: -2 ln L rises by 3.84."""
-    expected, ratio = sums[:, 0] / sums[:, 0].sum() * n_expected, sums[:, 1] / sums[:, 0]
-
-    def excess(value):
-        return 2 * expected @ (value * ratio - np.log1p(value * ratio)) - 3.84
-
-    return brentq(excess, 1e-9, (1 - 1e-9) / np.abs(ratio).max())
-
-
-def binned(table, name, bins):
-    """Nominal and linear sums in bins of an event and its image under CP, given the bins of both."""
-    weights = table.weights[:, [0, BASIS.terms.index((name,))]]
-    both = np.concatenate([weights, weights * [1, -1]])
-    return np.stack([np.bincount(bins, column) for column in both.T], axis=-1)
-
-
 def test_limits(in_lab):
-    # 50 < m12 < 106 GeV, m34 > 12 GeV and 80 events: the angle, angle and mass, and the score, in comparison with
-    # arXiv:2112.05052 (1.4, 0.85, 0.71 for cHBtil; 6.2, 1.9, 1.4 for cHWBtil; 30, 3.7, 2.7 for cHWtil).
-    at = in_lab.table.column
-    table = in_lab.table.take(np.flatnonzero((at("m12") > 50) & (at("m12") < 106) & (at("m34") > 12)))
-    phi = np.concatenate([sign * table.column("phi_4l") for sign in (1, -1)])
-    mass = np.tile(np.searchsorted([75, 88, 92], table.column("m12")), 2)
-
-    def angle(n_bins):
-        return np.minimum((phi / (2 * np.pi) + 0.5) * n_bins, n_bins - 1).astype(int)
-
-    n_expected = brentq(lambda n: limit(binned(table, "cHBtil", angle(16)), n) - 1.4, 20, 500)
+    # The angle, angle and mass, and the score, in comparison with Table I of arXiv:2112.05052.
+    n_expected, *found = papers.limits(papers.selected(in_lab.table))
     assert 70 < n_expected < 95
-    references = {"cHBtil": (1.4, 0.86, 0.72), "cHWBtil": (5.8, 1.8, 1.5), "cHWtil": (None, 3.3, 2.6)}
-    for name, expected in references.items():
-        nominal, linear = table.weights[:, 0], table.weights[:, BASIS.terms.index((name,))]
-        score = np.concatenate([linear / nominal, -linear / nominal])
-        order = np.argsort(score)
-        reached = np.empty_like(score)
-        reached[order] = np.cumsum(np.tile(nominal, 2)[order])
-        quantiles = np.minimum(reached / reached.max() * 20, 19).astype(int)
-        for bins, value in zip((angle(16), angle(8) * 4 + mass, quantiles), expected, strict=True):
-            found = limit(binned(table, name, bins), n_expected)
-            # The angle alone says nothing about cHWtil: regions of the mass cancel.
-            assert found > 20 if value is None else found == pytest.approx(value, rel=0.12), name
+    expected = [reference for values in papers.LIMITS.values() for _, reference in values]
+    for value, reference in zip(found, expected, strict=True):
+        # The angle alone says nothing about cHWtil: regions of the mass cancel.
+        assert value > 20 if reference is None else value == pytest.approx(reference, rel=0.12)
 
 
 # ---------------------------------------------------------------------- bad input

@@ -2,8 +2,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from papers import vbf as papers
 from reference import vbf_spinors
-from scipy.optimize import least_squares
 
 from bit.basis import PolynomialBasis
 from bit.errors import InputError
@@ -439,107 +439,90 @@ def test_cuts_on_one_side():
 
 
 # ---------------------------------------------------------------------- published and reference numbers
-def mean_and_error(table, values):
-    weight = table.weights[:, 0] / table.sigma_fb
-    mean = weight @ values
-    return mean, np.sqrt(weight**2 @ (values - mean) ** 2)
+def check(row, tolerance):
+    """Within the tolerance of the reference, which includes its own statistics, and three standard errors of ours."""
+    assert abs(row.ours - row.reference) < tolerance * abs(row.reference) + 3 * row.error, row
 
 
-def score_and_features(table):
-    columns = {name: table.column(name).astype(np.float64) for name in vbf.FEATURE_NAMES}
-    return -table.joint_ratio()[:, 1], columns
-
-
-def squared_residuals(table, formula, start):
-    """Squared residuals of the score of f_WWtil = -cHWtil after the fit of a formula, and its parameters."""
-    score, columns = score_and_features(table)
-    root = np.sqrt(table.weights[:, 0] / table.sigma_fb)
-    fit = least_squares(lambda parameters: root * (score - formula(columns, *parameters)), start)
-    return (score - formula(columns, *fit.x)) ** 2, fit.x
-
-
-def eq39(columns, a, b, c, d):
-    slope = a - b * columns["deta_jj"]
-    return -columns["x1"] * (columns["x2"] + c) * slope * np.sin(columns["dphi_jj"] + d)
-
-
-FORMULAS = {
-    "dphi": (lambda at, a: a * at["dphi_jj"], [0.1]),
-    "dphi x1": (lambda at, a: a * at["dphi_jj"] * at["x1"], [0.1]),
-    "sin(sin)": (lambda at, a: (-at["x1"] - a) * np.sin(at["sin_dphi"]), [0.1]),
-    "x1 x2 sin": (lambda at, a: (a - at["x1"]) * at["x2"] * at["sin_dphi"], [0.1]),
-    "sin": (lambda at, a: a * at["sin_dphi"], [0.1]),
-    "pt1 pt2 sin": (lambda at, a: a * 1e-5 * at["pt_j1"] * at["pt_j2"] * at["sin_dphi"], [-5.0]),
-    "Eq. 39": (eq39, [1.1, 0.1, 0.2, 0.0]),
-}
-
-
-def check_mean_squared_errors(table, references):
-    for name, (expected, tolerance) in references.items():
-        residuals, _ = squared_residuals(table, *FORMULAS[name])
-        mean, error = mean_and_error(table, residuals)
-        # Tolerance of the reference, which includes its own statistics, and three standard errors of this sample.
-        assert abs(mean - expected) < tolerance * expected + 3 * error, name
-
-
+# Of the MSE of formulas with a reference.
 PARTONS = {
-    "dphi": (0.1237, 0.08),
-    "dphi x1": (9.53e-2, 0.08),
-    "sin(sin)": (5.38e-2, 0.08),
-    "x1 x2 sin": (1.50e-2, 0.10),
-    "Eq. 39": (8.9e-3, 0.10),
+    "a dphi": 0.08,
+    "a dphi x1": 0.08,
+    "(-x1-a) sin(sin(dphi))": 0.08,
+    "(a-x1) x2 sin(dphi)": 0.10,
+    "Eq. 39": 0.10,
 }
-SMEARED = {"sin": (0.103, 0.05), "pt1 pt2 sin": (0.0173, 0.05), "Eq. 39": (0.0111, 0.05)}
+
+
+def check_partons(simulation):
+    sigma, spread = papers.spread(simulation)
+    assert sigma.ours == pytest.approx(sigma.reference, rel=0.02, abs=5 * sigma.error)
+    check(spread, 0.05)
+    compared = [formula for formula in papers.TABLE_8 if formula.reference]
+    assert [formula.text for formula in compared] == list(PARTONS)
+    for formula in compared:
+        check(papers.mse_row(simulation.table, formula), PARTONS[formula.text])
+    slope = papers.slope(simulation.table)
+    assert slope.ours == pytest.approx(slope.reference, rel=0.03)
+    return spread
+
+
+def check_smeared(simulation):
+    for formula in papers.SMEARED:
+        check(papers.mse_row(simulation.table, formula), 0.05)
 
 
 def test_symbolic_formulas(simulation):
-    # arXiv:2109.10414, Tables 8 and 11, from an independent leading-order calculation with the same densities.
-    table = simulation.table
-    assert simulation.sigma_fb == pytest.approx(679.0, rel=0.02, abs=5 * simulation.sigma_error_fb)
-    mean, error = mean_and_error(table, score_and_features(table)[0] ** 2)
-    assert abs(mean - 0.159) < 0.05 * 0.159 + 3 * error
-    check_mean_squared_errors(table, PARTONS)
-    _, (slope,) = squared_residuals(table, *FORMULAS["pt1 pt2 sin"])
-    assert slope == pytest.approx(-5.62, rel=0.03)
+    # arXiv:2109.10414, Table 8, from an independent leading-order calculation with the same densities.
+    check_partons(simulation)
 
 
 def test_symbolic_formulas_after_smearing(smeared):
-    check_mean_squared_errors(smeared.table, SMEARED)
+    # Tables 10 and 11.
+    check_smeared(smeared)
 
 
 @pytest.mark.slow
 def test_symbolic_formulas_large():
-    table = vbf.simulate(500_000, seed=21, cuts="P", show_progress=False).table
-    score, columns = score_and_features(table)
-    mean, error = mean_and_error(table, score**2)
+    large = vbf.simulate(500_000, seed=21, cuts="P", show_progress=False)
+    spread = check_partons(large)
     # At this size the tolerance is that of the reference.
-    assert error < 0.01 * mean
-    assert mean == pytest.approx(0.159, rel=0.05)
-    check_mean_squared_errors(table, PARTONS)
-    _, (a, b, c, d) = squared_residuals(table, *FORMULAS["Eq. 39"])
-    assert (a, b) == (pytest.approx(1.19, rel=0.05), pytest.approx(0.115, rel=0.05))
-    assert c == pytest.approx(0.187, rel=0.10)
-    assert abs(d) < 0.005
-    mean, _ = mean_and_error(table, (score - eq39(columns, 1.086, 0.10241, 0.24165, 0.00662)) ** 2)
-    assert mean == pytest.approx(9.1e-3, rel=0.10)
-    smeared = vbf.simulate(500_000, seed=22, cuts="P", smear=True, show_progress=False).table
-    check_mean_squared_errors(smeared, SMEARED)
+    assert spread.error < 0.01 * spread.ours
+    a, b, c, d = papers.parameters(large.table, papers.EQ_39.start, papers.EQ_39_REFERENCE)
+    for row, tolerance in ((a, 0.05), (b, 0.05), (c, 0.10)):
+        assert row.ours == pytest.approx(row.reference, rel=tolerance)
+    assert abs(d.ours) < 0.005
+    published = papers.as_published(large.table, papers.EQ_39, papers.EQ_39_AS_PUBLISHED)
+    assert published.ours == pytest.approx(published.reference, rel=0.10)
+    check_smeared(vbf.simulate(500_000, seed=22, cuts="P", smear=True, show_progress=False))
+
+
+def at_a_large_coefficient(n_events):
+    return papers.sample(n_events, 23, f=1.0).table
+
+
+def test_score_at_a_large_coefficient():
+    # Table 9 of arXiv:2109.10414 at f_WWtil = 1.
+    table = at_a_large_coefficient(20_000)
+    check(papers.mse_row(table, papers.TABLE_9[0]), 0.10)
+    check(papers.mse_row(table, papers.EQ_41), 0.25)
 
 
 @pytest.mark.slow
-def test_score_at_a_large_coefficient():
-    # Table 9 of arXiv:2109.10414 at f_WWtil = 1.
-    table = vbf.simulate(500_000, seed=23, cuts="P", theta0={"cHWtil": -1.0}, show_progress=False).table
-    residuals, _ = squared_residuals(table, lambda at, a: a * at["x_times"], [0.3])
-    mean, error = mean_and_error(table, residuals)
-    assert abs(mean - 0.117) < 0.10 * 0.117 + 3 * error
+def test_score_at_a_large_coefficient_large():
+    table = at_a_large_coefficient(500_000)
+    check(papers.mse_row(table, papers.TABLE_9[0]), 0.10)
+    refitted, published = papers.mse_row(table, papers.EQ_41), papers.as_published(table, papers.EQ_41)
+    check(refitted, 0.25)
+    assert refitted.ours < published.ours < papers.mse_row(table, papers.TABLE_9[0]).ours
 
 
-@pytest.mark.parametrize(("fusion", "expected"), [("W", 2290.0), ("neutral", 820.0)])
-def test_all_flavours_without_cuts(fusion, expected):
-    result = vbf.simulate(100, seed=25, fusion=fusion, quarks="all", show_progress=False)
-    assert result.sigma_error_fb < 3e-3 * result.sigma_fb
-    assert result.sigma_fb == pytest.approx(expected, rel=0.03)
+@pytest.mark.parametrize("fusion", ["W", "neutral"])
+def test_all_flavours_without_cuts(fusion):
+    result = papers.total(fusion, 100, 25)
+    row = papers.total_row(result)
+    assert row.error < 3e-3 * row.ours
+    assert row.ours == pytest.approx(row.reference, rel=0.03)
     assert result.configuration["fusion"] == fusion
     assert result.configuration["cuts"] is None
     assert result.configuration["mu_f"] == EW.m_w
