@@ -636,7 +636,7 @@ def simulate(
     )
 
 
-_N_EFF_FRACTION = 0.9
+_N_EFF_FRACTION = 0.92
 
 
 def _check(
