@@ -393,7 +393,8 @@ class Breakdown(_Result):
         Groups of nuisances; "mc_stat" are the Monte Carlo errors.
     parts : ndarray of float64, shape (n_groups,)
         Root of the difference of the squared errors with everything free and with the group fixed, TeV^-2. Groups that
-        are correlated by the fit do not add up in quadrature.
+        are correlated by the fit do not add up in quadrature: what is missing is more than 0 where they can stand in
+        for each other, since fixing one leaves the other, and less than 0 where they overlap.
     others : {"zero", "profiled"}
         Treatment of the other coefficients.
     """
@@ -410,8 +411,12 @@ class Breakdown(_Result):
     def __repr__(self) -> str:
         """Return one line per group."""
         lines = [f"Breakdown({self.param} = {self.value:.4g} +- {self.total:.4g}, others {self.others}, TeV^-2)"]
-        for name, part in zip(("statistical", *self.names), (self.statistical, *self.parts), strict=True):
-            lines.append(f"  {name:<12} {part:>10.4g} {100 * part**2 / self.total**2:>6.1f} % of the variance")
+        shares = np.array([self.statistical, *self.parts]) ** 2 / self.total**2
+        for name, share in zip(("statistical", *self.names), shares, strict=True):
+            lines.append(f"  {name:<12} {np.sqrt(share) * self.total:>10.4g} {100 * share:>6.1f} % of the variance")
+        rest = 100 * (1 - shares.sum())
+        if abs(rest) >= 0.05:
+            lines.append(f"  {'correlated':<12} {'':>10} {rest:>6.1f} % of the variance")
         return "\n".join(lines)
 
 

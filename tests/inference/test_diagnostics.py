@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from scipy.stats import chi2, kstest
@@ -45,6 +47,16 @@ def test_breakdown_of_a_counting_experiment():
     together = breakdown(Likelihood(counting()), "a", groups={"all": ["lumi", "rate"]})
     assert together.parts[0] ** 2 == pytest.approx((result.parts**2).sum(), rel=1e-5)
     assert "statistical" in repr(result)
+    assert "correlated" not in repr(result)
+
+
+def test_breakdown_says_what_groups_share():
+    # What belongs to two groups is counted twice.
+    parts = breakdown(Likelihood(counting()), "a").parts
+    twice = breakdown(Likelihood(counting()), "a", groups={"one": ["lumi", "rate"], "two": ["lumi", "rate"]})
+    assert twice.parts == pytest.approx(np.hypot(*parts) * np.ones(2), rel=1e-5)
+    share = 1 - (twice.statistical**2 + (twice.parts**2).sum()) / twice.total**2
+    assert re.search(rf"correlated +{100 * share:.1f} % of the variance$", repr(twice))
 
 
 def test_monte_carlo_errors_are_a_group():
