@@ -44,6 +44,8 @@ from bit.trees.threads import n_threads_of
 _VALIDATION_BATCH = 65536
 # Smallest eigenvalue of the second-order form from which the training starts, in natural units: at 0 the loss is flat.
 _LEAST_CURVATURE = 1e-2
+# Added to a ratio under the logarithm: a square may be 0.
+_LEAST_RATIO = 1e-6
 # Base points of the quadratic classifier, in units of the coefficient at which the quadratic term equals the SM.
 _BASE_SIZES = (0.5, 2.0)
 # A sum of nominal weights that is a smaller fraction of their sizes is rounding.
@@ -623,8 +625,9 @@ class QuadraticClassifier(_NeuralModel):
     ----------
     hidden : tuple of int, default=(100, 100, 100)
         Widths of the hidden layers, with the activation x / (1 + exp(-x)).
-    loss : {"quadratic", "cross-entropy"}, default="quadratic"
-        The former is bounded, so that events with small R or negative weights cannot dominate.
+    loss : {"cross-entropy", "quadratic"}, default="cross-entropy"
+        The latter, that of the paper, is bounded, so that events with small R or negative weights cannot dominate; the
+        former learns large ratios better.
     base_points : array-like of shape (n_points, n_params), optional
         Points theta, in TeV^-2, none of them the reference point. By default points on all axes, on both sides, at
         0.5 and 2 times the coefficient u_a at which the quadratic term equals the SM, and at (u_a, +-u_b) for all
@@ -663,7 +666,7 @@ class QuadraticClassifier(_NeuralModel):
         self,
         hidden: Sequence[int] = (100, 100, 100),
         *,
-        loss: str = "quadratic",
+        loss: str = "cross-entropy",
         base_points: npt.ArrayLike | None = None,
         n_epochs: float = 20,
         batch_size: int = 1024,
@@ -857,10 +860,10 @@ def _quadratic(torch: Any, ratio: Any, nominal: Any, alternative: Any) -> Any:
 
 
 def _cross_entropy(torch: Any, ratio: Any, nominal: Any, alternative: Any) -> Any:
-    return (nominal + alternative) * torch.log1p(ratio) - alternative * torch.log(ratio)
+    return (nominal + alternative) * torch.log1p(ratio) - alternative * torch.log(ratio + _LEAST_RATIO)
 
 
-_LOSSES: dict[str, Loss] = {"quadratic": _quadratic, "cross-entropy": _cross_entropy}
+_LOSSES: dict[str, Loss] = {"cross-entropy": _cross_entropy, "quadratic": _quadratic}
 
 
 # ---------------------------------------------------------------------- the sum of squares
