@@ -52,7 +52,9 @@ def contenders() -> dict[str, tuple[Callable[[float], Any], float]]:
 
 
 def compare_limits(train: bit.EventTable, test: bit.EventTable, budget: float) -> None:
-    print("\n**WZ, pT > 300 GeV, 3000 fb⁻¹**\n\n| observable | fit [s] | cW | cHq3 | half widths |\n|---|---|---|---|---|")
+    print(
+        "\n**WZ, pT > 300 GeV, 3000 fb⁻¹**\n\n| observable | fit [s] | cW | cHq3 | half widths |\n|---|---|---|---|---|"
+    )
     calibration, measured = test.split([0.3, 0.7], seed=1)
     observables: dict[str, tuple[float, Callable[[str], Any]]] = {
         "invariant mass": (0.0, lambda param: bit.observable("sqrt_s"))

@@ -151,9 +151,7 @@ def as_document(network: Network) -> dict[str, Any]:
         "version": bit.__version__,
         "estimator": network.config["estimator"],
         "outputs": [list(term) for term in network.output_terms],
-        "features": [
-            {"name": name, "unit": unit, "mean": mean, "scale": scale} for name, unit, mean, scale in columns
-        ],
+        "features": [{"name": name, "unit": unit, "mean": mean, "scale": scale} for name, unit, mean, scale in columns],
         "layers": [
             {"shape": list(weight.shape), "weight": _encoded(weight), "bias": _encoded(bias)}
             for weight, bias in network.layers

@@ -19,6 +19,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -26,7 +27,6 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-import bit
 from bit.baselines import _network
 from bit.baselines._network import Float32Array, Layers, Network
 from bit.basis import FloatArray, PolynomialBasis, Term, ThetaLike, require_finite
@@ -171,9 +171,7 @@ class _Trainer:
             self.best = self.weights()
             return
         with self.torch.no_grad():
-            blocks = [
-                slice(low, low + _VALIDATION_BATCH) for low in range(0, len(validation), _VALIDATION_BATCH)
-            ]
+            blocks = [slice(low, low + _VALIDATION_BATCH) for low in range(0, len(validation), _VALIDATION_BATCH)]
             total = sum(float(self.loss_of(validation.take(rows))) for rows in blocks)
         self.validation_loss.append(total / len(validation))
         if self.stale == 0:
@@ -484,7 +482,7 @@ class SALLY(_NeuralModel):
         Passes through the events at most; a part of a pass is allowed.
     batch_size : int, default=1024
         Events of a step.
-    learning_rate : float, default=2e-3
+    learning_rate : float, default=0.01
         Of the optimiser (Adam) at the start.
     schedule : {"linear", "constant"}, default="linear"
         Whether the learning rate falls to 0 within `n_epochs`, or stays.
@@ -543,7 +541,7 @@ class SALLY(_NeuralModel):
         terms: Sequence[str | Sequence[str]] | None = None,
         n_epochs: float = 20,
         batch_size: int = 1024,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 0.01,
         schedule: str = "linear",
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -670,7 +668,7 @@ class QuadraticClassifier(_NeuralModel):
         base_points: npt.ArrayLike | None = None,
         n_epochs: float = 20,
         batch_size: int = 1024,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 0.01,
         schedule: str = "linear",
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -907,7 +905,7 @@ def _inputs(network: Network, features: npt.NDArray[np.floating]) -> tuple[Float
 def _initial_layers(widths: Sequence[int], rng: np.random.Generator) -> Layers:
     """Uniform weights and biases in +-1/sqrt(inputs), the default of PyTorch; a tenth of that in the last layer."""
     layers = []
-    for depth, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
+    for depth, (n_in, n_out) in enumerate(pairwise(widths), start=1):
         bound = (0.1 if depth == len(widths) - 1 else 1.0) / math.sqrt(n_in)
         weight = rng.uniform(-bound, bound, (n_out, n_in)).astype(np.float32)
         layers.append((weight, rng.uniform(-bound, bound, n_out).astype(np.float32)))
@@ -915,9 +913,7 @@ def _initial_layers(widths: Sequence[int], rng: np.random.Generator) -> Layers:
 
 
 def _exact_parity(parity: CPParity, feature_names: tuple[str, ...], terms: tuple[Term, ...]) -> ExactParity:
-    return ExactParity(
-        parity.feature_sign(feature_names), parity.permutation(feature_names), parity.term_sign(terms)
-    )
+    return ExactParity(parity.feature_sign(feature_names), parity.permutation(feature_names), parity.term_sign(terms))
 
 
 def _by_name(X: EventTable | npt.ArrayLike, names: tuple[str, ...]) -> npt.NDArray[np.floating]:
