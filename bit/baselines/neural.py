@@ -14,12 +14,9 @@ from __future__ import annotations
 import json
 import math
 import os
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -28,159 +25,31 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from bit.baselines import _network
-from bit.baselines._network import Float32Array, Layers, Network
+from bit.baselines._inputs import (
+    features_by_name,
+    network_inputs,
+    require_interference,
+    require_positive_sum,
+    standardisation,
+)
+from bit.baselines._network import Network
+from bit.baselines._training import Batchable, Loss, Trainer, Training, initial_layers, threads_of_torch
 from bit.basis import FloatArray, PolynomialBasis, Term, ThetaLike, require_finite
-from bit.errors import BitWarning, FileFormatError, InputError, near_match
-from bit.events import EventTable, as_features
+from bit.errors import FileFormatError, InputError
+from bit.events import EventTable
 from bit.files import replacing
 from bit.observables import ModelObservable
 from bit.optional import require
 from bit.parity import CPParity
 from bit.positivity import natural_scale, quadratic_form
-from bit.progress import progress_bar
 from bit.trees.forest import ExactParity
-from bit.trees.threads import n_threads_of
 
-_VALIDATION_BATCH = 65536
 # Smallest eigenvalue of the second-order form from which the training starts, in natural units: at 0 the loss is flat.
 _LEAST_CURVATURE = 1e-2
 # Added to a ratio under the logarithm: a square may be 0.
 _LEAST_RATIO = 1e-6
 # Base points of the quadratic classifier, in units of the coefficient at which the quadratic term equals the SM.
 _BASE_SIZES = (0.5, 2.0)
-# A sum of nominal weights that is a smaller fraction of their sizes is rounding.
-_CANCELLED = 1e-12
-
-Loss = Callable[..., Any]
-
-
-@dataclass(frozen=True, eq=False)
-class _Batchable:
-    """Arrays of which a batch takes the same rows: inputs, inputs of the CP images (or None), and targets."""
-
-    inputs: Any
-    images: Any
-    targets: tuple[Any, ...]
-
-    def take(self, rows: Any) -> _Batchable:
-        images = None if self.images is None else self.images[rows]
-        return _Batchable(self.inputs[rows], images, tuple(target[rows] for target in self.targets))
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-
-@dataclass(frozen=True)
-class _Training:
-    """How the weights of a network are found."""
-
-    n_epochs: float
-    batch_size: int
-    learning_rate: float
-    schedule: str
-    patience: int
-    show_progress: bool
-
-    def rate(self, progress: float) -> float:
-        """Learning rate after a fraction of all steps."""
-        return self.learning_rate * (1.0 - progress if self.schedule == "linear" else 1.0)
-
-
-class _Trainer:
-    """Adam on the parameters of one network; every random number comes from one numpy generator."""
-
-    def __init__(self, torch: Any, layers: Layers, parity: FloatArray | None, loss: Loss) -> None:
-        self.torch, self.loss = torch, loss
-        self.parameters = [torch.tensor(array, requires_grad=True) for layer in layers for array in layer]
-        self.parity = None if parity is None else torch.tensor(parity, dtype=torch.float32)
-        self.best = self.weights()
-        self.train_loss: list[float] = []
-        self.validation_loss: list[float] = []
-        self.interrupted = False
-
-    def weights(self) -> Layers:
-        """Copies of the present weights and biases."""
-        arrays = [parameter.detach().numpy().copy() for parameter in self.parameters]
-        return tuple(zip(arrays[::2], arrays[1::2], strict=True))
-
-    def forward(self, inputs: Any) -> Any:
-        functional, values = self.torch.nn.functional, inputs
-        for depth in range(0, len(self.parameters), 2):
-            values = functional.linear(values if depth == 0 else functional.silu(values), *self.parameters[depth:][:2])
-        return values
-
-    def loss_of(self, batch: _Batchable) -> Any:
-        """Sum of the loss over events."""
-        output = self.forward(batch.inputs)
-        if batch.images is not None:
-            output = 0.5 * (output + self.parity * self.forward(batch.images))
-        return self.loss(output, *batch.targets)
-
-    def run(
-        self, train: _Batchable, validation: _Batchable | None, training: _Training, rng: np.random.Generator
-    ) -> None:
-        """Train, and leave the weights to keep in `best`."""
-        per_epoch = math.ceil(len(train) / training.batch_size)
-        n_steps = max(1, round(training.n_epochs * per_epoch))
-        optimiser = self.torch.optim.Adam(self.parameters, lr=training.learning_rate, fused=True)
-        with progress_bar(n_steps, "Training", "batches", show=training.show_progress) as bar:
-            try:
-                for first in range(0, n_steps, per_epoch):
-                    steps = range(first, min(first + per_epoch, n_steps))
-                    self.epoch(train, training, optimiser, steps, n_steps, rng, bar)
-                    self.keep(validation)
-                    bar.set_postfix_str(f"loss {(self.validation_loss or self.train_loss)[-1]:.6g}", refresh=False)
-                    if validation is not None and self.stale >= training.patience:
-                        break
-            except KeyboardInterrupt:
-                if not self.train_loss:
-                    raise
-                self.interrupted = True
-                warnings.warn(
-                    f"interrupted after {len(self.train_loss)} of {math.ceil(training.n_epochs)} epochs; "
-                    "the model holds the best weights found so far.",
-                    BitWarning,
-                    stacklevel=4,
-                )
-
-    def epoch(
-        self,
-        train: _Batchable,
-        training: _Training,
-        optimiser: Any,
-        steps: range,
-        n_steps: int,
-        rng: np.random.Generator,
-        bar: Any,
-    ) -> None:
-        order = self.torch.from_numpy(rng.permutation(len(train)))
-        total, seen = 0.0, 0
-        for step, rows in zip(steps, order.split(training.batch_size), strict=False):
-            optimiser.param_groups[0]["lr"] = training.rate(step / n_steps)
-            optimiser.zero_grad()
-            loss = self.loss_of(train.take(rows))
-            (loss / len(rows)).backward()
-            optimiser.step()
-            total, seen = total + loss.detach(), seen + len(rows)
-            bar.update(1)
-        self.train_loss.append(float(total) / seen)
-
-    def keep(self, validation: _Batchable | None) -> None:
-        """Note the loss of the events apart, and the weights if it is the lowest."""
-        if validation is None:
-            self.best = self.weights()
-            return
-        with self.torch.no_grad():
-            blocks = [slice(low, low + _VALIDATION_BATCH) for low in range(0, len(validation), _VALIDATION_BATCH)]
-            total = sum(float(self.loss_of(validation.take(rows))) for rows in blocks)
-        self.validation_loss.append(total / len(validation))
-        if self.stale == 0:
-            self.best = self.weights()
-
-    @property
-    def stale(self) -> int:
-        """Epochs since the lowest validation loss."""
-        return len(self.validation_loss) - 1 - int(np.argmin(self.validation_loss))
 
 
 class _NeuralModel(BaseEstimator):  # type: ignore[misc]
@@ -237,15 +106,15 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
         targets, loss = self._objective(network, columns, train)
         unit = np.abs(train.weights[:, 0]).mean()
 
-        def batchable(part: EventTable) -> _Batchable:
-            inputs, images = _inputs(network, part.features)
+        def batchable(part: EventTable) -> Batchable:
+            inputs, images = network_inputs(network, part.features)
             arrays = [inputs, images, *((values / unit).astype(np.float32) for values in targets(part))]
             tensors = [None if values is None else torch.from_numpy(values) for values in arrays]
-            return _Batchable(tensors[0], tensors[1], tuple(tensors[2:]))
+            return Batchable(tensors[0], tensors[1], tuple(tensors[2:]))
 
         parity = None if network.cp is None else network.cp.parity
-        with _threads(torch, self.n_jobs):
-            trainer = _Trainer(torch, network.layers, parity, lambda *arrays: loss(torch, *arrays))
+        with threads_of_torch(torch, self.n_jobs):
+            trainer = Trainer(torch, network.layers, parity, lambda *arrays: loss(torch, *arrays))
             apart = None if validation is None else batchable(validation)
             trainer.run(batchable(train), apart, self._training(), rng)
         self._take_over(replace(network, layers=trainer.best))
@@ -276,8 +145,8 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
     ) -> tuple[Callable[[EventTable], tuple[FloatArray, ...]], Loss]:
         """What the loss needs of each event, and the loss."""
 
-    def _training(self) -> _Training:
-        return _Training(
+    def _training(self) -> Training:
+        return Training(
             n_epochs=float(self.n_epochs),
             batch_size=self.batch_size,
             learning_rate=float(self.learning_rate),
@@ -287,7 +156,7 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
         )
 
     def _divide(self, table: EventTable, rng: np.random.Generator) -> tuple[EventTable, EventTable | None]:
-        _require_positive_sum(table.weights[:, 0])
+        require_positive_sum(table.weights[:, 0])
         require_finite(table.features.astype(np.float64, copy=False), "features")
         if not self.early_stopping:
             return table, None
@@ -301,13 +170,13 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
         return table.take(np.sort(order[n_validation:])), table.take(np.sort(order[:n_validation]))
 
     def _untrained(self, table: EventTable, columns: npt.NDArray[np.int64], rng: np.random.Generator) -> Network:
-        mean, scale = _standardisation(table)
+        mean, scale = standardisation(table)
         terms = tuple(table.basis.terms[k] for k in columns)
         offset, unit = self._output_scale(table, columns)
         return Network(
             mean=mean,
             scale=scale,
-            layers=_initial_layers([len(mean), *self.hidden, len(terms)], rng),
+            layers=initial_layers([len(mean), *self.hidden, len(terms)], rng),
             offset=offset,
             unit=unit,
             output_terms=terms,
@@ -433,7 +302,7 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: EventTable | npt.ArrayLike) -> FloatArray:
         """Outputs of the network in their units."""
         check_is_fitted(self, "network_")
-        features = _by_name(X, self.network_.feature_names)
+        features = features_by_name(X, self.network_.feature_names)
         require_finite(features.astype(np.float64, copy=False), "features")
         return self.network_.predict(features)
 
@@ -575,7 +444,7 @@ class SALLY(_NeuralModel):
         columns = sorted({basis.index(term) for term in (linear if self.terms is None else self.terms)} - {0})
         if not columns:
             raise InputError(f"terms={self.terms!r}: name at least one term besides the nominal one.")
-        _require_interference(table, columns)
+        require_interference(table, columns)
         return np.array(columns, dtype=np.int64)
 
     def _output_scale(self, table: EventTable, columns: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
@@ -739,7 +608,7 @@ class QuadraticClassifier(_NeuralModel):
                 "of second order, or use SALLY."
             )
         columns = np.arange(1, table.basis.n_terms)
-        _require_interference(table, columns[: table.basis.n_params])
+        require_interference(table, columns[: table.basis.n_params])
         return columns
 
     def _output_scale(self, table: EventTable, columns: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
@@ -881,83 +750,8 @@ def _design(basis: PolynomialBasis, theta: FloatArray) -> FloatArray:
     return design
 
 
-# ---------------------------------------------------------------------- data
-def _standardisation(table: EventTable) -> tuple[FloatArray, FloatArray]:
-    features = table.features.astype(np.float64)
-    mean, spread = features.mean(axis=0), features.std(axis=0)
-    constant = [
-        name for name, column in zip(table.feature_names, features.T, strict=True) if column.min() == column.max()
-    ]
-    if len(constant) == len(spread):
-        raise InputError("every feature has one value only; give features that vary.")
-    if constant:
-        warnings.warn(f"constant features {constant} tell nothing; leave them out.", BitWarning, stacklevel=4)
-    return mean, np.where([name in constant for name in table.feature_names], 1.0, spread)
-
-
-def _inputs(network: Network, features: npt.NDArray[np.floating]) -> tuple[Float32Array, Float32Array | None]:
-    inputs = network.standardised(features)
-    if network.cp is None:
-        return inputs, None
-    return inputs, network.standardised(network.cp.image(features.astype(np.float32)))
-
-
-def _initial_layers(widths: Sequence[int], rng: np.random.Generator) -> Layers:
-    """Uniform weights and biases in +-1/sqrt(inputs), the default of PyTorch; a tenth of that in the last layer."""
-    layers = []
-    for depth, (n_in, n_out) in enumerate(pairwise(widths), start=1):
-        bound = (0.1 if depth == len(widths) - 1 else 1.0) / math.sqrt(n_in)
-        weight = rng.uniform(-bound, bound, (n_out, n_in)).astype(np.float32)
-        layers.append((weight, rng.uniform(-bound, bound, n_out).astype(np.float32)))
-    return tuple(layers)
-
-
 def _exact_parity(parity: CPParity, feature_names: tuple[str, ...], terms: tuple[Term, ...]) -> ExactParity:
     return ExactParity(parity.feature_sign(feature_names), parity.permutation(feature_names), parity.term_sign(terms))
-
-
-def _by_name(X: EventTable | npt.ArrayLike, names: tuple[str, ...]) -> npt.NDArray[np.floating]:
-    """Features in the order of the training; columns without names must be as many."""
-    table = isinstance(X, EventTable)
-    features = X.features if isinstance(X, EventTable) else as_features(X)
-    if table or hasattr(X, "columns"):
-        given = [str(name) for name in (X.feature_names if isinstance(X, EventTable) else X.columns)]  # type: ignore[union-attr]
-        for name in names:
-            if name not in given:
-                raise InputError(f"feature {name!r} of the training is missing: {near_match(name, given)}")
-        return features if list(names) == given else features[:, [given.index(name) for name in names]]
-    if features.shape[1] != len(names):
-        raise InputError(f"X has {features.shape[1]} features, but the network takes {len(names)}: {list(names)}.")
-    return features
-
-
-def _require_positive_sum(nominal: FloatArray) -> None:
-    total, size = float(nominal.sum()), float(np.abs(nominal).sum())
-    if total <= _CANCELLED * size:
-        raise InputError(
-            f"the nominal weights sum to {total:.4g}: a positive cross-section of the reference hypothesis is needed "
-            f"(their sizes sum to {size:.4g}); concat a table of SM events."
-        )
-
-
-def _require_interference(table: EventTable, columns: Sequence[int] | npt.NDArray[np.int64]) -> None:
-    empty = ["*".join(table.basis.terms[k]) for k in columns if not table.weights[:, k].any()]
-    if empty:
-        raise InputError(
-            f"the weights of {empty} are 0 for all {table.n_events} events: there is no interference to learn; "
-            "give events with these weights, or leave the coefficients out."
-        )
-
-
-@contextmanager
-def _threads(torch: Any, n_jobs: int | None) -> Iterator[None]:
-    """So many threads of PyTorch, and afterwards as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads_of(n_jobs))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _is_int(value: Any) -> bool:

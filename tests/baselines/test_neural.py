@@ -12,7 +12,7 @@ import pytest
 
 import bit
 from bit.baselines import SALLY, QuadraticClassifier
-from bit.baselines import neural as module
+from bit.baselines import _training as training
 from bit.errors import BitWarning, FileFormatError, InputError, MissingPackageError
 from bit.metrics import rho2
 from bit.processes import zh
@@ -278,7 +278,7 @@ def test_without_early_stopping_all_events_train(table):
 
 
 def test_ctrl_c_keeps_the_best_weights(table, monkeypatch):
-    keep, calls = module._Trainer.keep, []
+    keep, calls = training.Trainer.keep, []
 
     def interrupted_in_the_third(self, validation):
         calls.append(1)
@@ -286,7 +286,7 @@ def test_ctrl_c_keeps_the_best_weights(table, monkeypatch):
             raise KeyboardInterrupt
         keep(self, validation)
 
-    monkeypatch.setattr(module._Trainer, "keep", interrupted_in_the_third)
+    monkeypatch.setattr(training.Trainer, "keep", interrupted_in_the_third)
     with pytest.warns(BitWarning, match="interrupted after 3 of 9 epochs"):
         model = SALLY(n_epochs=9, schedule="constant", **SMALL).fit(table)
     monkeypatch.undo()
@@ -299,7 +299,7 @@ def test_ctrl_c_before_the_first_epoch_is_raised(table, monkeypatch):
     def interrupted(self, *arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._Trainer, "epoch", interrupted)
+    monkeypatch.setattr(training.Trainer, "epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         SALLY(**SMALL).fit(table)
 
