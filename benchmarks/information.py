@@ -6,7 +6,7 @@ Every program may use about so many seconds on two threads for all nine function
 fits say, and few trees have a larger learning rate. `bit` learns them jointly, in trees of 32 constant or 64 linear
 leaves, the latter with exact CP symmetry, too; LightGBM and XGBoost have nine models of 63 leaves, LightGBM's constant
 or linear. `bit.baselines.SALLY` is a network of three layers of 100 that learns the score, the three functions of first
-order (needs torch). Prints rho^2 on 10^6 other events.
+order, on one thread, since its batches gain nothing from two (needs torch). Prints rho^2 on 10^6 other events.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def rate(settings: Settings, trees: int) -> float:
 
 
 def fit_sally(table: bit.EventTable, epochs: float) -> SALLY:
-    return SALLY(n_epochs=epochs, early_stopping=False, random_state=1, n_jobs=Settings.threads).fit(table)
+    return SALLY(n_epochs=epochs, early_stopping=False, random_state=1).fit(table)
 
 
 def epochs_for(table: bit.EventTable, budget: float) -> float:

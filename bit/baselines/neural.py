@@ -367,8 +367,9 @@ class SALLY(_NeuralModel):
     random_state : int or None, default=None
         Seed of the weights, the order of the events and the events apart. With the same number of threads the same
         seed gives the same network.
-    n_jobs : int or None, default=None
-        Threads; None for all processors of this process.
+    n_jobs : int or None, default=1
+        Threads of the training; None for all processors of this process. Batches of this size gain nothing from more
+        than one, and lose where other programs run.
     verbose : int, default=0
         1 draws a progress bar.
 
@@ -417,7 +418,7 @@ class SALLY(_NeuralModel):
         n_iter_no_change: int = 10,
         cp_parity: CPParity | None = None,
         random_state: int | None = None,
-        n_jobs: int | None = None,
+        n_jobs: int | None = 1,
         verbose: int = 0,
     ) -> None:
         self.hidden = hidden
@@ -544,7 +545,7 @@ class QuadraticClassifier(_NeuralModel):
         n_iter_no_change: int = 10,
         cp_parity: CPParity | None = None,
         random_state: int | None = None,
-        n_jobs: int | None = None,
+        n_jobs: int | None = 1,
         verbose: int = 0,
     ) -> None:
         self.hidden = hidden
@@ -635,7 +636,7 @@ class QuadraticClassifier(_NeuralModel):
             axes = np.diag(unit)
             singles = [sign * size * axis for axis in axes for size in _BASE_SIZES for sign in (-1, 1)]
             pairs = [axes[a] + sign * axes[b] for b in range(len(axes)) for a in range(b) for sign in (-1, 1)]
-            points = np.array(basis.reference) + np.array(singles + pairs)
+            points: FloatArray = np.array(basis.reference) + np.array(singles + pairs)
         else:
             points = np.atleast_2d(basis.as_theta(self.base_points))
             if (points == np.array(basis.reference)).all(axis=1).any():
