@@ -351,7 +351,7 @@ class SALLY(_NeuralModel):
         Passes through the events at most; a part of a pass is allowed.
     batch_size : int, default=1024
         Events of a step.
-    learning_rate : float, default=0.01
+    learning_rate : float, default=0.02
         Of the optimiser (Adam) at the start.
     schedule : {"linear", "constant"}, default="linear"
         Whether the learning rate falls to 0 within `n_epochs`, or stays.
@@ -411,7 +411,7 @@ class SALLY(_NeuralModel):
         terms: Sequence[str | Sequence[str]] | None = None,
         n_epochs: float = 20,
         batch_size: int = 1024,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.02,
         schedule: str = "linear",
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
@@ -538,7 +538,7 @@ class QuadraticClassifier(_NeuralModel):
         base_points: npt.ArrayLike | None = None,
         n_epochs: float = 20,
         batch_size: int = 1024,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.02,
         schedule: str = "linear",
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
