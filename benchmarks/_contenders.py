@@ -33,7 +33,7 @@ from threadpoolctl import threadpool_limits
 
 import bit
 from bit.basis import Term
-from bit.processes import h4l, vbf, zh
+from bit.processes import h4l, vbf, wz, zh
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _matrix(values: np.ndarray) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------- events
-_PROCESSES: dict[str, Any] = {"zh": zh, "vbf": vbf, "h4l": h4l}
+_PROCESSES: dict[str, Any] = {"zh": zh, "vbf": vbf, "h4l": h4l, "wz": wz}
 
 
 def simulated(

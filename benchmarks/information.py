@@ -5,18 +5,16 @@
 Every program may use about so many seconds on two threads for all nine functions: its number of trees is what shorter
 fits say, and few trees have a larger learning rate. `bit` learns them jointly, in trees of 32 constant or 64 linear
 leaves, the latter with exact CP symmetry, too; LightGBM and XGBoost have nine models of 63 leaves, LightGBM's constant
-or linear. SALLY is a network of three layers of 100 that learns the score, the three functions of first order (needs
-torch). Prints rho^2 on 10^6 other events.
+or linear. `bit.baselines.SALLY` is a network of three layers of 100 that learns the score, the three functions of first
+order, on one thread, since its batches gain nothing from two (needs torch). Prints rho^2 on 10^6 other events.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from _contenders import (
 )
 
 import bit
+from bit.baselines import SALLY
 from bit.basis import Term
 from bit.metrics import rho2
 from bit.plotting import panels, save, style
@@ -44,7 +43,6 @@ SHOWN: tuple[Term, ...] = (("cHW",), ("cHWtil",), ("cHW", "cHW"), ("cHWtil", "cH
 OURS = Settings(leaves=32, learning_rate=0.3, leaf_events=5)
 OURS_LINEAR = Settings(leaves=64, learning_rate=0.15, leaf_events=20)
 PEERS = Settings(leaves=63, learning_rate=0.1, leaf_events=20)
-N_SCORE, WIDTH, BATCH = 3, 100, 1024
 Curves = dict[str, list[tuple[float, np.ndarray]]]
 
 
@@ -62,39 +60,15 @@ def rate(settings: Settings, trees: int) -> float:
     return max(settings.learning_rate, 1.0 - 0.02 ** (1.0 / trees))
 
 
-def train_sally(sample: Sample, budget: float) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
-    """Epochs, and the network's score; the learning rate falls to 0 when the time is over."""
-    import torch
+def fit_sally(table: bit.EventTable, epochs: float) -> SALLY:
+    return SALLY(n_epochs=epochs, early_stopping=False, random_state=1).fit(table)
 
-    torch.manual_seed(1)
-    torch.set_num_threads(Settings.threads)
-    mean, spread = sample.features.mean(axis=0), sample.features.std(axis=0)
-    scale = np.sqrt(np.average(sample.targets[:, :N_SCORE] ** 2, axis=0, weights=sample.weights))
-    x = torch.from_numpy(((sample.features - mean) / spread).astype(np.float32))
-    y = torch.from_numpy((sample.targets[:, :N_SCORE] / scale).astype(np.float32))
-    w = torch.from_numpy(sample.weights.astype(np.float32))[:, None]
-    sizes = [x.shape[1], WIDTH, WIDTH, WIDTH]
-    layers = [layer for i in range(3) for layer in (torch.nn.Linear(sizes[i], sizes[i + 1]), torch.nn.SiLU())]
-    network = torch.nn.Sequential(*layers, torch.nn.Linear(WIDTH, N_SCORE))
-    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
-    start, epochs = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - start) < budget:
-        for rows in torch.randperm(len(x)).split(BATCH):
-            elapsed = time.perf_counter() - start
-            for group in optimiser.param_groups:
-                group["lr"] = 2e-3 * max(0.0, 1.0 - elapsed / budget)
-            optimiser.zero_grad()
-            (w[rows] * (network(x[rows]) - y[rows]) ** 2).mean().backward()
-            optimiser.step()
-            if elapsed > budget:
-                break
-        epochs += 1
 
-    def predict(features: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return network(torch.from_numpy(((features - mean) / spread).astype(np.float32))).numpy()
-
-    return epochs, predict
+def epochs_for(table: bit.EventTable, budget: float) -> float:
+    """Passes through the events within so many seconds, as a shorter fit says."""
+    fit_sally(table.take(slice(0, 1024)), 1.0)  # PyTorch is imported
+    trial, _ = seconds(fit_sally, table, 0.2)
+    return max(0.01, 0.2 * budget / trial)
 
 
 def measure(train: Sample, test: bit.EventTable, budgets: list[float]) -> Curves:
@@ -137,10 +111,10 @@ def measure(train: Sample, test: bit.EventTable, budgets: list[float]) -> Curves
     if importlib.util.find_spec("torch") is None:
         print("\ntorch is not installed: no SALLY.")
         return curves
-    train_sally(train.head(BATCH), 0.1)
     for budget in budgets:
-        fit_time, (epochs, predict) = seconds(partial(train_sally, train), budget)
-        add("SALLY", f"{epochs} epochs", fit_time, predict)
+        epochs = epochs_for(train.table, budget)
+        fit_time, model = seconds(fit_sally, train.table, epochs)
+        add("SALLY", f"{epochs:.3g} epochs", fit_time, model.predict)
     return curves
 
 

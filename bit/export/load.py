@@ -13,9 +13,10 @@ from bit.trees import forest_json
 from bit.trees.forest import Forest
 
 if TYPE_CHECKING:
+    from bit.baselines.neural import SALLY, QuadraticClassifier
     from bit.ensembles import BoostedInformationTreeEnsemble
 
-    Artefact = Forest | BoostedInformationTreeEnsemble
+    Artefact = Forest | BoostedInformationTreeEnsemble | SALLY | QuadraticClassifier
 
 
 def _ensemble(document: dict[str, Any], source: str) -> BoostedInformationTreeEnsemble:
@@ -24,7 +25,17 @@ def _ensemble(document: dict[str, Any], source: str) -> BoostedInformationTreeEn
     return BoostedInformationTreeEnsemble.from_document(document, source)
 
 
-_READERS: dict[str, Callable[[Any, str], Artefact]] = {"forest": forest_json.from_document, "ensemble": _ensemble}
+def _network(document: dict[str, Any], source: str) -> SALLY | QuadraticClassifier:
+    from bit.baselines import neural
+
+    return neural.from_document(document, source)
+
+
+_READERS: dict[str, Callable[[Any, str], Artefact]] = {
+    "forest": forest_json.from_document,
+    "ensemble": _ensemble,
+    "network": _network,
+}
 
 
 def load(path: str | os.PathLike[str]) -> Artefact:
@@ -37,8 +48,8 @@ def load(path: str | os.PathLike[str]) -> Artefact:
 
     Returns
     -------
-    Forest or BoostedInformationTreeEnsemble
-        For the kinds "forest" and "ensemble"; ``BIT.from_forest`` makes an estimator of a forest.
+    Forest, BoostedInformationTreeEnsemble, SALLY or QuadraticClassifier
+        For the kinds "forest", "ensemble" and "network"; ``BIT.from_forest`` makes an estimator of a forest.
 
     Raises
     ------

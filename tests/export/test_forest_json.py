@@ -88,7 +88,7 @@ def test_old_file_stays_if_writing_fails(model, tmp_path):
     [
         (lambda d: d["base"].__setitem__(0, 1.0), "checksum does not fit"),
         (lambda d: d.__setitem__("format", "bit-forest/9"), "this version reads 'bit-forest/1'; update bit"),
-        (lambda d: d.__setitem__("kind", "network"), "holds the kind 'network'"),
+        (lambda d: d.__setitem__("kind", "bush"), "holds the kind 'bush'"),
     ],
 )
 def test_changed_files_are_refused(model, tmp_path, change, message):
