@@ -19,8 +19,9 @@ BitError, BitWarning
     What everything here raises and warns.
 BoostedInformationTreeEnsemble
     The same many times on resampled events: errors of the learned functions.
-processes, inference, inspection, export, plotting, metrics
-    Simulators, limits, what a model has learned, file formats of models, figures, figures of merit.
+baselines, processes, inference, inspection, export, plotting, metrics
+    Other ways to learn observables, simulators, limits, what a model has learned, file formats of models, figures,
+    figures of merit.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _HOME = {
     "BitError": "bit.errors",
     "BitWarning": "bit.errors",
 }
-_MODULES = ("processes", "inference", "inspection", "export", "plotting", "metrics")
+_MODULES = ("baselines", "processes", "inference", "inspection", "export", "plotting", "metrics")
 
 __all__ = [
     "BIT",
@@ -82,6 +83,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from bit import baselines as baselines
     from bit import export as export
     from bit import inference as inference
     from bit import inspection as inspection

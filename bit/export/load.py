@@ -13,9 +13,11 @@ from bit.trees import forest_json
 from bit.trees.forest import Forest
 
 if TYPE_CHECKING:
+    from bit.baselines.onn import ONN
+    from bit.baselines.ratio_trick import RatioTrick
     from bit.ensembles import BoostedInformationTreeEnsemble
 
-    Artefact = Forest | BoostedInformationTreeEnsemble
+    Artefact = Forest | BoostedInformationTreeEnsemble | ONN | RatioTrick
 
 
 def _ensemble(document: dict[str, Any], source: str) -> BoostedInformationTreeEnsemble:
@@ -24,7 +26,24 @@ def _ensemble(document: dict[str, Any], source: str) -> BoostedInformationTreeEn
     return BoostedInformationTreeEnsemble.from_document(document, source)
 
 
-_READERS: dict[str, Callable[[Any, str], Artefact]] = {"forest": forest_json.from_document, "ensemble": _ensemble}
+def _onn(document: dict[str, Any], source: str) -> ONN:
+    from bit.baselines.onn import ONN
+
+    return ONN.from_document(document, source)
+
+
+def _ratio_trick(document: dict[str, Any], source: str) -> RatioTrick:
+    from bit.baselines.ratio_trick import RatioTrick
+
+    return RatioTrick.from_document(document, source)
+
+
+_READERS: dict[str, Callable[[Any, str], Artefact]] = {
+    "forest": forest_json.from_document,
+    "ensemble": _ensemble,
+    "onn": _onn,
+    "ratio_trick": _ratio_trick,
+}
 
 
 def load(path: str | os.PathLike[str]) -> Artefact:
@@ -37,8 +56,8 @@ def load(path: str | os.PathLike[str]) -> Artefact:
 
     Returns
     -------
-    Forest or BoostedInformationTreeEnsemble
-        For the kinds "forest" and "ensemble"; ``BIT.from_forest`` makes an estimator of a forest.
+    Forest, BoostedInformationTreeEnsemble, ONN or RatioTrick
+        For the kinds "forest", "ensemble", "onn" and "ratio_trick"; ``BIT.from_forest`` makes an estimator of a forest.
 
     Raises
     ------
@@ -46,6 +65,8 @@ def load(path: str | os.PathLike[str]) -> Artefact:
         If there is no such file.
     FileFormatError
         If it is not JSON, of an unknown kind or a newer schema, or was changed.
+    MissingPackageError
+        If the package that evaluates such a model is not installed.
     """
     file = existing_file(path)
     try:
