@@ -20,15 +20,13 @@ from bit.trees.forest_json import checksum
 
 def feature_matrix(X: EventTable | npt.ArrayLike, names: Sequence[str]) -> npt.NDArray[np.float32]:
     """Features of a training, by name for tables and DataFrames, by position for arrays, as float32."""
-    table = isinstance(X, EventTable)
     features = X.features if isinstance(X, EventTable) else as_features(X)
-    if table or hasattr(X, "columns"):
-        given = list(X.feature_names) if isinstance(X, EventTable) else [str(name) for name in X.columns]
+    given = X.feature_names if isinstance(X, EventTable) else [str(name) for name in getattr(X, "columns", ())]
+    if given:
         for name in names:
             if name not in given:
                 raise InputError(f"feature {name!r} of the training is missing: {near_match(name, given)}")
-        if given != list(names):
-            features = features[:, [given.index(name) for name in names]]
+        features = features[:, [given.index(name) for name in names]]
     if features.shape[1] != len(names):
         raise InputError(f"X has {features.shape[1]} features, the training had {len(names)}: {list(names)}.")
     return np.asarray(features, dtype=np.float32)

@@ -46,6 +46,7 @@ _NEGATIVE, _POSITIVE, _SM = 0, 1, 2
 _DEFAULTS = {"min_child_weight": 10.0}
 _GRID = tuple({"max_depth": depth, "min_child_weight": weight} for depth in (2, 4, 6) for weight in (1.0, 10.0, 100.0))
 """What ``tune=True`` tries."""
+_GRID_OF_ONE: tuple[dict[str, Any], ...] = ({},)
 
 
 @dataclass(frozen=True)
@@ -219,19 +220,15 @@ class ONN:
         require_table(table, "table")
         source = table if interference is None else require_table(interference, "interference")
         param = self._param_of(source)
-        w_a = source.weights[:, source.basis.index((param,))]
-        weights = np.zeros((source.n_events, len(self.classes_)))
-        weights[:, _POSITIVE], weights[:, _NEGATIVE] = np.maximum(w_a, 0.0), np.maximum(-w_a, 0.0)
-        names = source.feature_names
-        examples = Examples(feature_matrix(source, names), weights)
-        if self.kind == "multiclass" and interference is None:
-            weights[:, _SM] = table.weights[:, 0]
-        elif self.kind == "multiclass":
+        weights, names = self._classes_of(source, param), source.feature_names
+        features = feature_matrix(source, names)
+        if self.kind == "multiclass" and interference is not None:
+            weights[:, _SM] = 0.0
             standard = np.zeros((table.n_events, 3))
             standard[:, _SM] = table.weights[:, 0]
-            examples = Examples(
-                np.concatenate([feature_matrix(table, names), examples.features]), np.concatenate([standard, weights])
-            )
+            features = np.concatenate([feature_matrix(table, names), features])
+            weights = np.concatenate([standard, weights])
+        examples = Examples(features, weights)
         odd = self.cp_parity is not None and self.cp_parity.term_sign([(param,)])[0] < 0
         return self._train(examples, source, param, bool(odd))
 
@@ -305,7 +302,7 @@ class ONN:
         assert training is not None  # the first part always exists
         given = {"max_depth": self.max_depth, **_DEFAULTS, **self.xgboost}
         results = []
-        for trial in _GRID if self.tune else ({},):
+        for trial in _GRID if self.tune else _GRID_OF_ONE:
             classifier, losses = train(
                 training,
                 validation,
@@ -430,15 +427,9 @@ class ONN:
         InputError
             If the model was trained on samples, or the table lacks the coefficient.
         """
-        self._fitted()
-        if self.param_ is None:
-            raise InputError("the model was trained by fit_classes: its classes are not in the weights of a table.")
         if not isinstance(n_repeats, int) or n_repeats < 2:
             raise InputError(f"n_repeats={n_repeats!r}: at least 2 are needed for an error.")
-        w_a = table.weights[:, table.basis.index((self.param_,))]
-        columns = [np.maximum(-w_a, 0.0), np.maximum(w_a, 0.0), table.weights[:, 0]][: len(self.classes_)]
-        features = feature_matrix(table, self.feature_names_in_)
-        weights = _balanced(Examples(features, np.stack(columns, axis=-1))).weights
+        features, weights = self._examples_of(table)
         before = self._loss(features, weights)
         rng, rows = np.random.default_rng(seed), []
         for column, name in enumerate(self.feature_names_in_):
@@ -450,6 +441,42 @@ class ONN:
             rows.append((name, np.mean(increases), np.std(increases, ddof=1) / np.sqrt(n_repeats)))
         frame = pd.DataFrame(rows, columns=["feature", "importance", "error"])
         return frame.sort_values("importance", ascending=False, ignore_index=True)
+
+    def loss(self, table: EventTable) -> float:
+        """Cross-entropy of the classes per unit of weight.
+
+        Parameters
+        ----------
+        table : EventTable
+            Events with the coefficient of the training, not used in it.
+
+        Returns
+        -------
+        float
+            log 2, or log 3, for a model that has learned nothing.
+
+        Raises
+        ------
+        InputError
+            If the model was trained on samples, or the table lacks the coefficient.
+        """
+        return self._loss(*self._examples_of(table))
+
+    def _examples_of(self, table: EventTable) -> tuple[npt.NDArray[np.float32], FloatArray]:
+        """Features, and weights in the classes, of events that have a weight in one."""
+        self._fitted()
+        if self.param_ is None:
+            raise InputError("the model was trained by fit_classes: its classes are not in the weights of a table.")
+        examples = _balanced(
+            Examples(feature_matrix(table, self.feature_names_in_), self._classes_of(table, self.param_))
+        )
+        return examples.features, examples.weights
+
+    def _classes_of(self, table: EventTable, param: str) -> FloatArray:
+        """Weights of every event in the classes."""
+        w_a = table.weights[:, table.basis.index((param,))]
+        columns = [np.maximum(-w_a, 0.0), np.maximum(w_a, 0.0), table.weights[:, 0]]
+        return np.stack(columns[: len(self.classes_)], axis=-1)
 
     def _loss(self, features: npt.NDArray[np.float32], weights: FloatArray) -> float:
         chances = self.predict_proba(features)

@@ -192,9 +192,10 @@ class RatioTrick:
         return self
 
     def _points_of(self, basis: PolynomialBasis) -> FloatArray:
-        if isinstance(self.theta, Sequence) and any(isinstance(point, Mapping) for point in self.theta):
-            return np.stack([basis.as_theta(point) for point in self.theta])
-        points = np.atleast_2d(basis.as_theta(self.theta))
+        theta: Any = self.theta
+        if isinstance(theta, Sequence) and any(isinstance(point, Mapping) for point in theta):
+            return np.stack([basis.as_theta(point) for point in theta])
+        points = np.atleast_2d(basis.as_theta(theta))
         if points.ndim != 2 or len(points) == 0:
             raise InputError(f"theta has shape {points.shape}: one point, or a list of points, is needed.")
         return points
