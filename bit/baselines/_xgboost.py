@@ -119,8 +119,9 @@ class Classifier:
         xgboost = require("xgboost", for_="a baseline of boosted trees")
         booster = xgboost.Booster()
         booster.load_model(bytearray(json.dumps(document).encode()))
-        found = booster.num_features(), booster.predict(_matrix(np.zeros((1, n_features)), 1), output_margin=True).ndim
-        if found != (n_features, 1 if n_classes == 2 else 2):
+        wrong = booster.num_features() != n_features
+        margins = booster.predict(_matrix(np.zeros((1, booster.num_features())), 1), output_margin=True)
+        if wrong or margins.shape != ((1,) if n_classes == 2 else (1, n_classes)):
             raise ValueError(f"the trees are not those of {n_classes} classes and {n_features} features")
         return cls(booster, n_classes)
 

@@ -33,7 +33,7 @@ FORMAT = "bit-ratio-trick/1"
 CALIBRATIONS = ("isotonic", "sigmoid", "none")
 Calibration: TypeAlias = Literal["isotonic", "sigmoid", "none"]
 _GROUPS = 500
-"""Validation events are calibrated in at most so many groups of neighbours, whose weights have a positive sum."""
+"""Validation events are calibrated in at most so many groups of neighbours, whose sums of weights are positive."""
 _DEFAULTS = {"min_child_weight": 10.0}
 
 
@@ -91,8 +91,8 @@ class RatioTrick:
 
     Notes
     -----
-    One table serves as both samples: each event with w(theta) and with w(theta_0), which need not be positive. Groups
-    of validation events at neighbouring outputs need positive sums of both.
+    One table serves as both samples: each event with w(theta) and with w(theta_0), which need not be positive. For
+    the calibration, validation events of neighbouring outputs are joined until their sums of both are.
     """
 
     def __init__(
@@ -378,7 +378,7 @@ _ARGUMENTS = (
 def _calibrated(margins: FloatArray, weights: FloatArray, calibration: Calibration) -> tuple[FloatArray, FloatArray]:
     """What turns margins into log P/(1 - P): knots of the isotonic function, or intercept and slope of the logistic.
 
-    Neighbouring events are joined into groups, whose shares of the classes are positive also where single weights are
+    Neighbouring events are joined into groups, whose sums of both classes are positive also where single weights are
     not.
     """
     if calibration == "none":
@@ -386,17 +386,31 @@ def _calibrated(margins: FloatArray, weights: FloatArray, calibration: Calibrati
     order = np.argsort(margins, kind="stable")
     n_groups = min(_GROUPS, max(1, len(margins) // 20))
     starts = np.arange(n_groups) * len(margins) // n_groups
+    starts = starts[_of_positive_groups(np.add.reduceat(weights[order], starts))]
     sums = np.add.reduceat(weights[order], starts)
-    if not (sums > 0.0).all():
-        raise InputError(
-            f"{int((sums <= 0.0).any(axis=1).sum())} of {n_groups} groups of validation events have a sum of weights "
-            "that is not positive, so their ratio is none: use more events, or a point where weights stay positive."
-        )
     middle = np.add.reduceat(margins[order], starts) / np.diff([*starts, len(margins)])
     total = sums.sum(axis=1)
     if calibration == "isotonic":
         return _isotonic(middle, sums[:, 1] / total, total)
     return _logistic(middle, sums, total)
+
+
+def _of_positive_groups(sums: FloatArray) -> npt.NDArray[np.int64]:
+    """Groups with which larger ones begin whose sums are positive in both classes; the last one takes what is left."""
+    first, total = [0], np.zeros(2)
+    for group, part in enumerate(sums):
+        if (total > 0.0).all():
+            first.append(group)
+            total = np.zeros(2)
+        total = total + part
+    if not (total > 0.0).all():
+        first.pop()
+    if not first or not (sums[first[-1] :].sum(axis=0) > 0.0).all():
+        raise InputError(
+            "the weights of the validation events have no positive sum where the output is largest, so that there is "
+            "no ratio to calibrate: use more events, a point where weights stay positive, or calibration='none'."
+        )
+    return np.array(first)
 
 
 def _isotonic(margins: FloatArray, shares: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
