@@ -114,9 +114,11 @@ class Classifier:
         return document
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any], n_classes: int, n_features: int) -> Classifier:
+    def from_document(
+        cls, document: Mapping[str, Any], n_classes: int, n_features: int, description: str
+    ) -> Classifier:
         """Build the classifier of `as_document`; ValueError if it is not of so many classes and features."""
-        xgboost = require("xgboost", for_="a baseline of boosted trees")
+        xgboost = require("xgboost", for_=description)
         booster = xgboost.Booster()
         booster.load_model(bytearray(json.dumps(document).encode()))
         wrong = booster.num_features() != n_features

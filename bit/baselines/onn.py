@@ -35,7 +35,6 @@ from bit.basis import FloatArray, ThetaLike
 from bit.errors import FileFormatError, InputError, near_match
 from bit.events import EventTable
 from bit.observables import FunctionObservable
-from bit.optional import require
 from bit.parity import CPParity
 from bit.trees.threads import n_threads_of
 
@@ -539,11 +538,10 @@ class ONN:
             If xgboost is not installed.
         """
         require_schema(document, FORMAT, source)
-        require("xgboost", for_="O_NN")
         try:
             model = cls(cp_parity=parity_of(document["cp"]), **document["config"], **document["xgboost"])
             names = tuple(document["features"])
-            model._classifier = Classifier.from_document(document["model"], len(model.classes_), len(names))
+            model._classifier = Classifier.from_document(document["model"], len(model.classes_), len(names), "O_NN")
             model.validation_loss_ = np.array(document["validation_loss"], dtype=np.float64)
             model.trials_ = tuple(Trial(**trial) for trial in document["trials"])
             model.param_, model.param_names_ = document["param"], tuple(document["param_names"])

@@ -26,7 +26,6 @@ from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import FileFormatError, InputError, near_match
 from bit.events import EventTable
 from bit.observables import FunctionObservable
-from bit.optional import require
 from bit.trees.threads import n_threads_of
 
 FORMAT = "bit-ratio-trick/1"
@@ -181,7 +180,7 @@ class RatioTrick:
             parameters={"max_depth": self.max_depth, **_DEFAULTS, **self.xgboost, "learning_rate": self.learning_rate},
             seed=int(rng.integers(2**31)),
             n_threads=n_threads_of(self.n_jobs),
-            description="likelihood-ratio trick",
+            description="the likelihood-ratio trick",
             show_progress=bool(self.verbose),
         )
         margins = classifier.margins(validation.features, n_threads_of(self.n_jobs)).astype(np.float64)
@@ -319,11 +318,10 @@ class RatioTrick:
             If xgboost is not installed.
         """
         require_schema(document, FORMAT, source)
-        require("xgboost", for_="the likelihood-ratio trick")
         try:
             model = cls(document["points"], document["reference"], **document["config"], **document["xgboost"])
             names = tuple(document["features"])
-            model._classifier = Classifier.from_document(document["model"], 2, len(names))
+            model._classifier = Classifier.from_document(document["model"], 2, len(names), "the likelihood-ratio trick")
             values, odds = (np.array(part, dtype=np.float64) for part in document["knots"])
             if values.shape != odds.shape or (model.calibration != "none" and values.size == 0):
                 raise ValueError("the knots of the calibration do not come in pairs")

@@ -54,7 +54,7 @@ def test_output_is_the_asymmetry_of_the_weights(table, kind):
         share = weight @ found[inside] / weight.sum()
         noise = t[inside] - weight * expected[inside]
         chi2 += (share - weight @ expected[inside] / weight.sum()) ** 2 / (2 * noise @ noise / weight.sum() ** 2)
-    assert chi2 < 20.1  # 99 % quantile for 8 bins, 4 of them independent: the output is odd
+    assert chi2 < 20.1  # 99 % quantile for 8 bins
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass"])

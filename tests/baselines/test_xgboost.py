@@ -77,11 +77,11 @@ def test_infinite_features_are_the_largest(rng):
 def test_documents_give_the_same_numbers(rng):
     examples, _ = binned_events(rng, 2000)
     classifier, _ = train(examples, None, **SETTINGS)
-    again = Classifier.from_document(classifier.as_document(), 2, 1)
+    again = Classifier.from_document(classifier.as_document(), 2, 1, "test")
     np.testing.assert_array_equal(again.margins(examples.features, 1), classifier.margins(examples.features, 1))
     np.testing.assert_array_equal(
         again.probabilities(examples.features, 1)[:, 1], expit(classifier.margins(examples.features, 1).astype(float))
     )
     for n_classes, n_features in ((3, 1), (2, 2)):
         with pytest.raises(ValueError, match="not those of"):
-            Classifier.from_document(classifier.as_document(), n_classes, n_features)
+            Classifier.from_document(classifier.as_document(), n_classes, n_features, "test")
