@@ -15,7 +15,7 @@ from bit.classic import classic
 from bit.errors import FileFormatError, InputError, MissingPackageError
 from bit.inference import choose_edges, fill, limits
 from bit.processes import h4l
-from bit.processes.analytic import GaussianMean
+from bit.processes.analytic import GaussianMean, with_negative_weights
 
 PARITY = bit.CPParity(flip=("x",), odd_params=("theta",))
 QUICK = {"n_estimators": 60, "random_state": 1, "n_jobs": 1}
@@ -67,6 +67,17 @@ def test_exact_symmetry(table, kind):
     np.testing.assert_allclose(model.predict(table), 0.5 * (plain.predict(table) - plain.predict(images)), atol=1e-15)
     assert model.observable().odd
     assert plain.observable().odd
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_negative_weights_are_subtracted(table, kind):
+    # A fifth of the events has negative weights, with the same expectations as before.
+    signed = with_negative_weights(table, 0.2, seed=3)
+    assert signed.weights[:, 0].min() < 0
+    found = ONN(kind, PARITY, **QUICK).fit(signed).predict(table)
+    # Weights are larger by 1/(1 - 0.4), so that variances are by 1/0.36: the error of 1/40 of the ideal output for
+    # positive weights in each of 20 parts of x becomes 1/24.
+    assert np.sqrt(np.mean((found - ideal(table.column("x"), kind)) ** 2)) < 2 / 24 < 0.25 * found.std()
 
 
 def test_images_double_the_events(rng):
