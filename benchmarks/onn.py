@@ -6,8 +6,8 @@ Upper limits on cHWBtil, cHBtil and cHWtil, one at a time, linear terms only, 95
 Model after 50 < m12 < 106 GeV and m34 > 12 GeV. N is such that Phi_4l limits cHBtil to 1.4, as published.
 Angles have 16 bins, or 8 x 4 with m12; the rest has 20 equally probable bins. Bins come from the training events, sums
 from other events and their CP images. "sign of the score" is an ideal binary classifier. The second table follows the
-binary classifier with the number of trees, without early stopping, for small and large leaves: large leaves classify
-worse and are the better observable, since the ideal classifier would know the sign of the score only.
+binary classifier with the number of trees, without early stopping, for small and large leaves: its cross-entropy falls,
+its limit does not follow, since the ideal classifier would know the sign of the score only.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ BitError, BitWarning
     What everything here raises and warns.
 BoostedInformationTreeEnsemble
     The same many times on resampled events: errors of the learned functions.
-baselines, processes, inference, inspection, export, plotting, metrics
-    Other ways to learn observables, simulators, limits, what a model has learned, file formats of models, figures,
+processes, baselines, inference, inspection, export, plotting, metrics
+    Simulators, other methods to compare with, limits, what a model has learned, file formats of models, figures,
     figures of merit.
 """
 
@@ -55,7 +55,7 @@ _HOME = {
     "BitError": "bit.errors",
     "BitWarning": "bit.errors",
 }
-_MODULES = ("baselines", "processes", "inference", "inspection", "export", "plotting", "metrics")
+_MODULES = ("processes", "baselines", "inference", "inspection", "export", "plotting", "metrics")
 
 __all__ = [
     "BIT",
