@@ -1,13 +1,10 @@
-"""Other ways to learn an observable, to compare with: each is trained, evaluated, stored and binned like the trees.
+"""Other methods on the same events, with the interface of the trees: what a boosted information tree is compared with.
 
-ONN
-    P_+ - P_- of a classifier of positive and negative interference (arXiv:2112.05052); needs xgboost.
-RatioTrick
-    Likelihood ratio of a calibrated classifier between samples; needs xgboost.
-SALLY
-    Network that regresses the score (arXiv:1805.00020); needs torch.
-QuadraticClassifier
-    Networks for the quadratic dependence on the coefficients (arXiv:2007.10356); needs torch.
+ONN, RatioTrick
+    Classifiers by XGBoost (extra ``baselines``): P_+ - P_- of positive and negative interference (arXiv:2112.05052), and
+    the likelihood ratio of a calibrated classifier between samples.
+SALLY, QuadraticClassifier
+    Networks (PyTorch, extra ``neural``): the joint score, and a ratio that is positive by construction.
 """
 
 from __future__ import annotations
@@ -17,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "ONN": "bit.baselines.onn",
-    "QuadraticClassifier": "bit.baselines.neural",
     "RatioTrick": "bit.baselines.ratio_trick",
     "SALLY": "bit.baselines.neural",
+    "QuadraticClassifier": "bit.baselines.neural",
 }
 
 __all__ = ["ONN", "SALLY", "QuadraticClassifier", "RatioTrick"]
