@@ -1,8 +1,8 @@
 """Other methods on the same events, with the interface of the trees: what a boosted information tree is compared with.
 
 ONN, RatioTrick
-    Classifiers by XGBoost (extra ``baselines``): P_+ - P_- of positive and negative interference (arXiv:2112.05052), and
-    the likelihood ratio of a calibrated classifier between samples.
+    Classifiers by XGBoost (extra ``baselines``): P_+ - P_- of positive and negative interference (arXiv:2112.05052),
+    and the likelihood ratio of a calibrated classifier between samples.
 SALLY, QuadraticClassifier
     Networks (PyTorch, extra ``neural``): the joint score, and a ratio that is positive by construction.
 """
