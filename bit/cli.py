@@ -261,11 +261,14 @@ def limits(config: str, model: str | None, output: str | None, overrides: tuple[
     from bit import analysis
     from bit.config import load_config
     from bit.export import load
+    from bit.trees.forest import Forest
 
     settings = load_config(config, overrides)
     folder = Path(settings.output.dir)
     source = Path(model) if model else folder / "forest.json"
     forest = load(source)
+    if not isinstance(forest, Forest):
+        raise InputError(f"{source} holds a model of type {type(forest).__name__}: give the forest of 'bit train'.")
     analysis.check_division(settings, forest, source)
     target = Path(output) if output else analysis.output_folder(settings) / "limits.json"
     _check_writable(target)
@@ -358,6 +361,8 @@ def export(model: str, to: Any, output: str, name: str | None, check: bool, data
         raise InputError(f"--name={name!r} is the namespace of C++: leave it out for --to {to}.")
     name = name or "observable"
     forest = load(model)
+    if not isinstance(forest, Forest) and not hasattr(forest, "members_"):
+        raise InputError(f"{model} holds a model of type {type(forest).__name__}: only forests have other formats.")
     if not isinstance(forest, Forest):
         raise InputError(
             f"{model} holds an ensemble: export its forests one by one, bit.load({model!r}).members_[i] with "

@@ -15,7 +15,7 @@ LAYER = {
     ),
     **dict.fromkeys(["events", "particles", "processes", "metrics"], 1),
     **dict.fromkeys(["trees", "expression"], 2),
-    **dict.fromkeys(["estimators", "ensembles", "positivity", "baselines", "observables"], 3),
+    **dict.fromkeys(["estimators", "ensembles", "positivity", "baselines", "observables", "classic"], 3),
     **dict.fromkeys(["inference", "inspection", "export", "io", "dask"], 4),
     **dict.fromkeys(["distill", "compare", "plotting"], 5),
     **dict.fromkeys(["analysis", "config", "demo", "cli", "__main__"], 6),

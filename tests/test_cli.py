@@ -327,10 +327,13 @@ def test_export_names_the_namespace(forest):
 
 def test_mistakes_in_exports_are_one_sentence(forest, folder):
     small = {"n_estimators": 1, "min_samples_leaf": 10}
+    ratio = bit.baselines.RatioTrick([0.1] * small_table().basis.n_params, n_estimators=1, n_jobs=1)
+    ratio.fit(small_table()).export("ratio.json")
     bit.BoostedInformationTreeEnsemble(bit.BIT(**small), n_members=2).fit(small_table()).export("ensemble.json")
     for message, arguments in (
         ("did you mean 'model.json'", ["modle.json", "--to", "cpp", "-o", "a"]),
         ("ensemble.json holds an ensemble: export its forests one by one", ["ensemble.json", "--to", "cpp", "-o", "a"]),
+        ("model of type RatioTrick: only forests have other", ["ratio.json", "--to", "cpp", "-o", "a"]),
         ("a C++ identifier is needed", ["model.json", "--to", "cpp", "-o", "a", "--name", "a-b"]),
         ("leave it out for --to onnx", ["model.json", "--to", "onnx", "-o", "a", "--name", "b"]),
         ("add --check, or leave it out", ["model.json", "--to", "numpy", "-o", "a", "--data", "events.root"]),

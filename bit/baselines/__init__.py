@@ -1,5 +1,8 @@
 """Other methods on the same events, with the interface of the trees: what a boosted information tree is compared with.
 
+ONN, RatioTrick
+    Classifiers by XGBoost (extra ``baselines``): P_+ - P_- of positive and negative interference (arXiv:2112.05052),
+    and the likelihood ratio of a calibrated classifier between samples.
 SALLY, QuadraticClassifier
     Networks (PyTorch, extra ``neural``): the joint score, and a ratio that is positive by construction.
 """
@@ -10,14 +13,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "ONN": "bit.baselines.onn",
+    "RatioTrick": "bit.baselines.ratio_trick",
     "SALLY": "bit.baselines.neural",
     "QuadraticClassifier": "bit.baselines.neural",
 }
 
-__all__ = ["SALLY", "QuadraticClassifier"]
+__all__ = ["ONN", "SALLY", "QuadraticClassifier", "RatioTrick"]
 
 if TYPE_CHECKING:
     from bit.baselines.neural import SALLY, QuadraticClassifier
+    from bit.baselines.onn import ONN
+    from bit.baselines.ratio_trick import RatioTrick
 
 
 def __getattr__(name: str) -> Any:

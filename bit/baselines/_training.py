@@ -16,7 +16,7 @@ from bit.baselines._network import Layers
 from bit.basis import FloatArray
 from bit.errors import BitWarning
 from bit.progress import progress_bar
-from bit.trees.threads import n_threads_of
+from bit.threads import n_threads_of
 
 _VALIDATION_BATCH = 65536
 

@@ -14,15 +14,29 @@ from bit.trees.forest import Forest
 
 if TYPE_CHECKING:
     from bit.baselines.neural import SALLY, QuadraticClassifier
+    from bit.baselines.onn import ONN
+    from bit.baselines.ratio_trick import RatioTrick
     from bit.ensembles import BoostedInformationTreeEnsemble
 
-    Artefact = Forest | BoostedInformationTreeEnsemble | SALLY | QuadraticClassifier
+    Artefact = Forest | BoostedInformationTreeEnsemble | ONN | RatioTrick | SALLY | QuadraticClassifier
 
 
 def _ensemble(document: dict[str, Any], source: str) -> BoostedInformationTreeEnsemble:
     from bit.ensembles import BoostedInformationTreeEnsemble  # here, since a forest is read without scikit-learn
 
     return BoostedInformationTreeEnsemble.from_document(document, source)
+
+
+def _onn(document: dict[str, Any], source: str) -> ONN:
+    from bit.baselines.onn import ONN
+
+    return ONN.from_document(document, source)
+
+
+def _ratio_trick(document: dict[str, Any], source: str) -> RatioTrick:
+    from bit.baselines.ratio_trick import RatioTrick
+
+    return RatioTrick.from_document(document, source)
 
 
 def _network(document: dict[str, Any], source: str) -> SALLY | QuadraticClassifier:
@@ -34,6 +48,8 @@ def _network(document: dict[str, Any], source: str) -> SALLY | QuadraticClassifi
 _READERS: dict[str, Callable[[Any, str], Artefact]] = {
     "forest": forest_json.from_document,
     "ensemble": _ensemble,
+    "onn": _onn,
+    "ratio_trick": _ratio_trick,
     "network": _network,
 }
 
@@ -48,8 +64,9 @@ def load(path: str | os.PathLike[str]) -> Artefact:
 
     Returns
     -------
-    Forest, BoostedInformationTreeEnsemble, SALLY or QuadraticClassifier
-        For the kinds "forest", "ensemble" and "network"; ``BIT.from_forest`` makes an estimator of a forest.
+    Forest, BoostedInformationTreeEnsemble, ONN, RatioTrick, SALLY or QuadraticClassifier
+        For the kinds "forest", "ensemble", "onn", "ratio_trick" and "network"; ``BIT.from_forest`` makes an estimator
+        of a forest.
 
     Raises
     ------
@@ -57,6 +74,8 @@ def load(path: str | os.PathLike[str]) -> Artefact:
         If there is no such file.
     FileFormatError
         If it is not JSON, of an unknown kind or a newer schema, or was changed.
+    MissingPackageError
+        If the package that evaluates such a model is not installed.
     """
     file = existing_file(path)
     try:
