@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
 def test_example(tmp_path, monkeypatch, capsys):
-    example, more = re.findall(
+    example, more, statistics = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL
     )
     assert "n_estimators=300" in example
@@ -17,9 +19,13 @@ def test_example(tmp_path, monkeypatch, capsys):
     names: dict = {}
     exec(compile(example.replace("n_estimators=300", "n_estimators=30"), "README.md", "exec"), names)
     exec(compile(more, "README.md", "exec"), names)
+    pytest.importorskip("vegas", reason="vegas is not installed (extra: simulate)")
+    printed = capsys.readouterr().out.splitlines()
+    exec(compile(statistics, "README.md", "exec"), names)
     assert names["gains"].shape == (15, 9)
+    assert names["region"].names == ("cHW", "cHq3")
+    assert "statistical" in capsys.readouterr().out
     assert names["one"](names["test"].features[0]).shape == (9,)
     assert (tmp_path / "forest.json").is_file()
-    printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3
     assert all("cHWtil in [-" in line for line in printed)
