@@ -20,7 +20,6 @@ from bit.basis import FloatArray
 from bit.config import BEST, LEARNED, TRUE, Config
 from bit.errors import InputError
 from bit.estimators import BoostedInformationTree
-from bit.events import EventTable
 from bit.inference import (
     ContourResult,
     Likelihood,
@@ -95,7 +94,7 @@ class Regions(Generic[_Found]):
         blocks = []
         for (first, second), row in self.found.items():
             head = f"{first} x {second}: {_headline(next(iter(row.values())), self.config)}"
-            lines = [f"  {self.labels[name]:<{width}}   {_summary(result)}" for name, result in row.items()]
+            lines = [f"  {self.labels[name]:<{width}}   {_summary(found)}" for name, found in row.items()]
             blocks.append("\n".join([head, *lines]))
         return "\n\n".join(blocks)
 

@@ -106,6 +106,7 @@ def corner(results: Mapping[str, Sequence[ContourResult]]) -> Figure:
             panel.set_xlabel("")
         if column > 0:
             panel.set_ylabel("")
+    fig.align_labels()
     with style():
         fig.legend(handles=_handles(list(results), cls), loc="outside upper center", ncols=2)
     return fig

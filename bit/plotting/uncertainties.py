@@ -172,7 +172,7 @@ def information_density(
         panel = own_axes(ax)
         events = panel.stairs(first.yields / first.yields.sum() / widths, drawn, fill=True, color="0.87")
         events.set_label("events")
-        for number, (label, result) in enumerate(results.items()):
+        for number, result in enumerate(results.values()):
             panel.stairs(
                 result[param] / result[param].sum() / widths,
                 drawn,
