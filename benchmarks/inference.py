@@ -1,6 +1,6 @@
 """What learned observables of simulated ZH events can say, beside the true ones: power, contours, and background.
 
-    python benchmarks/inference.py [--events 500000] [--trees 200] [--cache FOLDER] [--parts power contours background]
+    python benchmarks/inference.py [--events 500000] [--trees 100] [--toys 0] [--cache FOLDER] [--parts power contours background]
 
 All numbers are expected ones at `LUMI`, from events that no training has seen. Power: the size is 5 %, the truth the
 SM, by the Gaussian estimate and, with --toys, by experiments; at points where the unbinned test with the true ratio has
@@ -57,7 +57,7 @@ BINNED = (WITHOUT, WITH, TRUE_SIGNAL, TRUE)
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=500_000, help="of each process, to train on and to test with")
-    parser.add_argument("--trees", type=int, default=200)
+    parser.add_argument("--trees", type=int, default=100)
     parser.add_argument("--toys", type=int, default=0, help="experiments per hypothesis beside the Gaussian power")
     parser.add_argument("--cache", type=Path, help="folder where simulated events are kept")
     every = ("power", "contours", "background")
@@ -124,7 +124,7 @@ def show_contours(test: EventTable, learned: FloatArray) -> None:
     print("|---|---|---|---|---|")
     for pair in PAIRS:
         sizes = [
-            sizes_of(contour(UnbinnedLikelihood.asimov(test, ratios, lumi_fb=LUMI), pair, cls=[0.95], n_points=51))
+            sizes_of(contour(UnbinnedLikelihood.asimov(test, ratios, lumi_fb=LUMI), pair, cls=[0.95], n_points=31))
             for ratios in (test.joint_ratio(), learned)
         ]
         for what, true in sizes[0].items():

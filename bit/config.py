@@ -43,7 +43,7 @@ Sections and keys (all but ``data.path`` have defaults)::
     n_bins = 20                   # of features, and of the ratio if that is binned
     binning = "none"              # of the ratio, learned or true: "none" (all events one by one), "equal" or "optimal"
     method = "gaussian"           # or "toys"
-    toys = 2000                   # experiments per hypothesis
+    n_toys = 2000                 # experiments per hypothesis
     n_points = 25                 # of the grid along each coefficient
 
     [output]
@@ -174,7 +174,7 @@ class PowerConfig:
         Bins of the likelihood ratio; "none" for the unbinned test.
     method : {"gaussian", "toys"}
         As in `bit.inference.power`.
-    toys : int
+    n_toys : int
         Experiments per hypothesis.
     n_points : int
         Points of the grid along each coefficient.
@@ -185,7 +185,7 @@ class PowerConfig:
     n_bins: int = 20
     binning: RatioBinning = "none"
     method: PowerMethod = "gaussian"
-    toys: int = 2000
+    n_toys: int = 2000
     n_points: int = 25
 
 
@@ -487,7 +487,7 @@ _POWER: dict[str, _Rule] = {
     "n_bins": _integer(1),
     "binning": _one_of(*get_args(RatioBinning)),
     "method": _one_of(*get_args(PowerMethod)),
-    "toys": _integer(1),
+    "n_toys": _integer(1),
     "n_points": _integer(2),
 }
 _OUTPUT: dict[str, _Rule] = {"dir": _text, "seed": _integer(0)}

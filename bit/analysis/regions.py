@@ -210,7 +210,7 @@ def power_maps(config: Config, forest: Forest) -> Regions[PowerMap]:
             lumi_fb=lumi_fb,
             alpha=settings.alpha,
             method=settings.method,
-            n_toys=settings.toys,
+            n_toys=settings.n_toys,
             seed=config.output.seed,
             **how,
         )
