@@ -1,6 +1,7 @@
 """What learned observables of simulated ZH events can say, beside the true ones: power, contours, and background.
 
-    python benchmarks/inference.py [--events 500000] [--trees 100] [--toys 0] [--cache FOLDER] [--parts power contours background]
+    python benchmarks/inference.py [--events 500000] [--trees 100] [--toys 2000] [--parts power contours background]
+                                   [--cache FOLDER]
 
 All numbers are expected ones at `LUMI`, from events that no training has seen. Power: the size is 5 %, the truth the
 SM, by the Gaussian estimate and, with --toys, by experiments; at points where the unbinned test with the true ratio has

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import bit
 from bit import plotting
@@ -94,7 +93,7 @@ class Regions(Generic[_Found]):
         blocks = []
         for (first, second), row in self.found.items():
             head = f"{first} x {second}: {_headline(next(iter(row.values())), self.config)}"
-            lines = [f"  {self.labels[name]:<{width}}   {_summary(found)}" for name, found in row.items()]
+            lines: list[str] = [f"  {self.labels[name]:<{width}}   {_summary(found)}" for name, found in row.items()]
             blocks.append("\n".join([head, *lines]))
         return "\n\n".join(blocks)
 
@@ -228,11 +227,8 @@ def draw_contours(result: Regions[ContourResult], path: Path) -> None:
         The figure.
     """
     rows = [result.by_label(pair) for pair in result.found]
-    if len(rows) == 1:
-        figure: Figure = plotting.contours(rows[0])
-    else:
-        figure = plotting.corner({label: [row[label] for row in rows] for label in rows[0]})
-    plotting.save(figure, path)
+    columns = {label: [row[label] for row in rows] for label in rows[0]}
+    plotting.save(plotting.contours(rows[0]) if len(rows) == 1 else plotting.corner(columns), path)
 
 
 def draw_power(result: Regions[PowerMap], path: Path) -> None:
