@@ -173,6 +173,7 @@ def test_contour_writes_regions_of_all_observables(folder):
     assert document["config"]["contour"]["cls"] == [0.68, 0.9]
     assert list(rows) == ["pt", "best", "learned", "true"]
     assert rows["best"]["label"] == "pt × phi (best)"
+    assert [row["features"] for row in rows.values()] == [None, ["pt", "phi"], None, None]
     assert rows["learned"]["order"] == "linear"
     # pt does not bound cHWtil to first order: its grid there is the widest of the others.
     assert rows["pt"]["y"] == max((rows[name]["y"] for name in ("best", "learned", "true")), key=max)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -55,12 +55,15 @@ class Regions(Generic[_Found]):
         Texts of the observables, by their names in the configuration.
     found : mapping of (str, str) to mapping of str to result
         By pair of coefficients, then by observable.
+    best : mapping of (str, str) to tuple of str
+        The features that stand behind "best", by pair.
     """
 
     kind: str
     config: Config
     labels: Mapping[str, str]
     found: Mapping[Pair, Mapping[str, _Found]]
+    best: Mapping[Pair, tuple[str, ...]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types, with the configuration and the version of `bit`.
@@ -68,15 +71,20 @@ class Regions(Generic[_Found]):
         Returns
         -------
         dict
-            ``results`` has one entry for each pair and observable.
+            ``results`` has one entry for each pair and observable, with the features of "best".
         """
         return {
             "kind": self.kind,
             "bit_version": bit.__version__,
             "config": self.config.to_dict(),
             "results": [
-                {"observable": name, "label": self.labels[name]} | result.to_dict()
-                for row in self.found.values()
+                {
+                    "observable": name,
+                    "label": self.labels[name],
+                    "features": list(self.best[pair]) if name == BEST else None,
+                }
+                | result.to_dict()
+                for pair, row in self.found.items()
                 for name, result in row.items()
             ],
         }
@@ -156,7 +164,7 @@ def contours(config: Config, forest: Forest) -> Regions[ContourResult]:
             )
             for name, likelihood in likelihoods.items()
         }
-    return Regions("bit-contours/1", config, inputs.labels(params), found)
+    return Regions("bit-contours/1", config, inputs.labels(params), found, inputs.best(found))
 
 
 def power_maps(config: Config, forest: Forest) -> Regions[PowerMap]:
@@ -213,7 +221,9 @@ def power_maps(config: Config, forest: Forest) -> Regions[PowerMap]:
             seed=config.output.seed,
             **how,
         )
-    return Regions("bit-power-maps/1", config, inputs.labels(pair), {(first, second): maps})
+    return Regions(
+        "bit-power-maps/1", config, inputs.labels(pair), {(first, second): maps}, inputs.best([(first, second)])
+    )
 
 
 def draw_contours(result: Regions[ContourResult], path: Path) -> None:
@@ -290,7 +300,7 @@ class _Inputs:
         self._edges = mirrored(config, self.parts.edges)
         self._forest = forest
         self._ratios: dict[str, FloatArray] = {}
-        self._best: dict[str, str] = {}
+        self._best_of: dict[str, str] = {}
 
     def ratios(self, name: str) -> FloatArray:
         """R_k of the test events, learned or true."""
@@ -336,10 +346,14 @@ class _Inputs:
     def _features(self, name: str, pair: Sequence[str]) -> tuple[str, ...]:
         if name != BEST:
             return (name,)
-        missing = [param for param in pair if param not in self._best]
+        missing = [param for param in pair if param not in self._best_of]
         if missing:
-            self._best |= best_features(self.config, self.parts, missing)
-        return tuple(dict.fromkeys(self._best[param] for param in pair))
+            self._best_of |= best_features(self.config, self.parts, missing)
+        return tuple(dict.fromkeys(self._best_of[param] for param in pair))
+
+    def best(self, pairs: Iterable[Pair]) -> dict[Pair, tuple[str, ...]]:
+        """Features behind "best" by pair; empty if it is not among the observables."""
+        return {pair: self._features(BEST, pair) for pair in pairs if BEST in self.config.observables.names}
 
     def labels(self, params: Sequence[str]) -> dict[str, str]:
         """Texts of the observables."""
