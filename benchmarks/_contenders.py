@@ -33,7 +33,7 @@ from threadpoolctl import threadpool_limits
 
 import bit
 from bit.basis import Term
-from bit.processes import h4l, vbf, wz, zh
+from bit.processes.registry import PROCESSES
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,6 @@ def _matrix(values: np.ndarray) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------- events
-_PROCESSES: dict[str, Any] = {"zh": zh, "vbf": vbf, "h4l": h4l, "wz": wz}
 
 
 def simulated(
@@ -227,7 +226,7 @@ def simulated(
     label = "_".join([process, *(f"{name}-{value}" for name, value in options.items()), str(n_events), str(seed)])
     path = cache / f"{label}.npz" if cache else None
     if path is None or not path.exists():
-        table = _PROCESSES[process].simulate(n_events, seed=seed, **options).table
+        table = PROCESSES[process].simulate(n_events, seed=seed, **options).table
         if path is None:
             return table
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from bit.processes.registry import PROCESSES, find_process
 
 if TYPE_CHECKING:
     from bit.basis import FloatArray
+    from bit.config import Config
     from bit.processes.simulation import Simulation
     from bit.trees.forest import Forest
 
@@ -49,6 +50,8 @@ and a fuller one:
   lumi_fb = 300.0
   n_bins = 20
   order = "linear"               # or "quadratic"
+  [contour]                      # of 'bit contour'; [power] of 'bit power' likewise
+  params = ["cHW", "cHq3"]
   [output]
   dir = "out"
   seed = 1
@@ -259,23 +262,62 @@ def limits(config: str, model: str | None, output: str | None, overrides: tuple[
       bit limits config.toml --model forest.json --set limits.lumi_fb=3000
     """  # noqa: D301
     from bit import analysis
-    from bit.config import load_config
-    from bit.export import load
-    from bit.trees.forest import Forest
 
-    settings = load_config(config, overrides)
-    folder = Path(settings.output.dir)
-    source = Path(model) if model else folder / "forest.json"
-    forest = load(source)
-    if not isinstance(forest, Forest):
-        raise InputError(f"{source} holds a model of type {type(forest).__name__}: give the forest of 'bit train'.")
-    analysis.check_division(settings, forest, source)
-    target = Path(output) if output else analysis.output_folder(settings) / "limits.json"
-    _check_writable(target)
+    settings, forest, target = _trained(config, overrides, model, output, "limits")
     result = analysis.results(settings, forest)
     analysis.write_json(target, result.to_dict())
     click.echo(result.table())
     click.echo(f"\nwritten to {target}")
+
+
+@main.command(epilog=_EXAMPLE, short_help="Expected regions of pairs of coefficients.")
+@_config_file
+@click.option("-m", "--model", type=click.Path(), help="Forest of 'bit train'; default forest.json in output.dir.")
+@click.option("-o", "--output", type=click.Path(), help="Results to write as JSON; default contour.json in output.dir.")
+@_overrides
+def contour(config: str, model: str | None, output: str | None, overrides: tuple[str, ...]) -> None:
+    """Tell what regions of two coefficients to expect, from a trained forest and other observables.
+
+    All pairs of contour.params; the learned and the true ratio count event by event, features in bins. A figure is
+    written beside the JSON: contours, or a triangle of them for more than two coefficients.
+
+    \b
+    Example:
+      bit contour config.toml --set 'contour.params=["cHW", "cHWtil"]'
+    """  # noqa: D301
+    from bit import analysis
+
+    settings, forest, target = _trained(config, overrides, model, output, "contour")
+    result = analysis.contours(settings, forest)
+    analysis.write_json(target, result.to_dict())
+    analysis.draw_contours(result, target.with_suffix(".png"))
+    click.echo(result.table())
+    click.echo(f"\nwritten to {target} and {target.with_suffix('.png')}")
+
+
+@main.command(epilog=_EXAMPLE, short_help="Power to exclude values of two coefficients.")
+@_config_file
+@click.option("-m", "--model", type=click.Path(), help="Forest of 'bit train'; default forest.json in output.dir.")
+@click.option("-o", "--output", type=click.Path(), help="Results to write as JSON; default power.json in output.dir.")
+@_overrides
+def power(config: str, model: str | None, output: str | None, overrides: tuple[str, ...]) -> None:
+    """Tell with what probability values of two coefficients are excluded if the Standard Model is true.
+
+    By Neyman-Pearson tests of size power.alpha over a grid, with the learned and the true ratio and with binned
+    features. A map is drawn beside the JSON, with a line where the power is one half.
+
+    \b
+    Example:
+      bit power config.toml --set power.alpha=0.05 --set power.method=toys
+    """  # noqa: D301
+    from bit import analysis
+
+    settings, forest, target = _trained(config, overrides, model, output, "power")
+    result = analysis.power_maps(settings, forest)
+    analysis.write_json(target, result.to_dict())
+    analysis.draw_power(result, target.with_suffix(".png"))
+    click.echo(result.table())
+    click.echo(f"\nwritten to {target} and {target.with_suffix('.png')}")
 
 
 @main.command(epilog=_EXAMPLE, short_help="Train, limits and figures in one go.")
@@ -380,6 +422,26 @@ def export(model: str, to: Any, output: str, name: str | None, check: bool, data
 
 
 # ---------------------------------------------------------------------- helpers
+def _trained(
+    config: str, overrides: tuple[str, ...], model: str | None, output: str | None, name: str
+) -> tuple[Config, Forest, Path]:
+    """Return the configuration, the forest, and the file of results, which can be written."""
+    from bit import analysis
+    from bit.config import load_config
+    from bit.export import load
+    from bit.trees.forest import Forest
+
+    settings = load_config(config, overrides)
+    source = Path(model) if model else Path(settings.output.dir) / "forest.json"
+    forest = load(source)
+    if not isinstance(forest, Forest):
+        raise InputError(f"{source} holds a model of type {type(forest).__name__}: give the forest of 'bit train'.")
+    analysis.check_division(settings, forest, source)
+    target = Path(output) if output else analysis.output_folder(settings) / f"{name}.json"
+    _check_writable(target)
+    return settings, forest, target
+
+
 def _features_of(forest: Forest, path: str) -> FloatArray:
     """Features of the events of a file, in the order of a forest."""
     from bit import analysis

@@ -32,6 +32,20 @@ Sections and keys (all but ``data.path`` have defaults)::
     order = "quadratic"           # or "linear"
     others = "zero"               # or "profiled": the other coefficients
 
+    [contour]                     # of `bit contour`; luminosity, bins, order and others are those of [limits]
+    params = ["cHW", "cHWtil"]    # every pair of these; default: those of [limits]
+    cls = [0.68, 0.95]
+    n_points = 61                 # of the grid along each coefficient
+
+    [power]                       # of `bit power`; the luminosity is that of [limits]
+    params = ["cHW", "cHWtil"]    # two; default: the first two of [limits]
+    alpha = 0.05                  # size of the test
+    n_bins = 20                   # of features, and of the ratio if that is binned
+    binning = "none"              # of the ratio, learned or true: "none" (all events one by one), "equal" or "optimal"
+    method = "gaussian"           # or "toys"
+    n_toys = 2000                 # experiments per hypothesis
+    n_points = 25                 # of the grid along each coefficient
+
     [output]
     dir = "out"
     seed = 1                      # of the division of the events, and of the training
@@ -49,13 +63,16 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 from bit.errors import FileFormatError, InputError, near_match
 from bit.estimators import BoostedInformationTree
 from bit.files import existing_file
+from bit.inference.power import PowerMethod
 from bit.inference.results import Order, Others
 from bit.parity import CPParity
+
+RatioBinning: TypeAlias = Literal["none", "equal", "optimal"]
 
 BEST, LEARNED, TRUE = "best", "learned", "true"
 """Names of observables that are not features."""
@@ -123,6 +140,56 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True)
+class ContourConfig:
+    """Section ``[contour]``.
+
+    Attributes
+    ----------
+    params : tuple of str or None
+        At least two coefficients, of which every pair is drawn; None for those of ``[limits]``.
+    cls : tuple of float
+        Confidence levels.
+    n_points : int
+        Points of the grid along each coefficient.
+    """
+
+    params: tuple[str, ...] | None = None
+    cls: tuple[float, ...] = (0.68, 0.95)
+    n_points: int = 61
+
+
+@dataclass(frozen=True)
+class PowerConfig:
+    """Section ``[power]``.
+
+    Attributes
+    ----------
+    params : tuple of str or None
+        Two coefficients; None for the first two of ``[limits]``.
+    alpha : float
+        Size of the test.
+    n_bins : int
+        Bins of features, and of the likelihood ratio unless `binning` is "none".
+    binning : {"none", "equal", "optimal"}
+        Bins of the likelihood ratio; "none" for the unbinned test.
+    method : {"gaussian", "toys"}
+        As in `bit.inference.power`.
+    n_toys : int
+        Experiments per hypothesis.
+    n_points : int
+        Points of the grid along each coefficient.
+    """
+
+    params: tuple[str, ...] | None = None
+    alpha: float = 0.05
+    n_bins: int = 20
+    binning: RatioBinning = "none"
+    method: PowerMethod = "gaussian"
+    n_toys: int = 2000
+    n_points: int = 25
+
+
+@dataclass(frozen=True)
 class OutputConfig:
     """Section ``[output]``: folder of results, and the seed."""
 
@@ -146,6 +213,10 @@ class Config:
         What is compared.
     limits : LimitsConfig
         Statistics.
+    contour : ContourConfig
+        Regions of two coefficients.
+    power : PowerConfig
+        Power of tests over two coefficients.
     output : OutputConfig
         Folder and seed.
 
@@ -159,6 +230,8 @@ class Config:
     cp: CPParity | None = None
     observables: ObservablesConfig = field(default_factory=ObservablesConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    contour: ContourConfig = field(default_factory=ContourConfig)
+    power: PowerConfig = field(default_factory=PowerConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def to_dict(self) -> dict[str, Any]:
@@ -264,6 +337,8 @@ def from_dict(document: Mapping[str, Any], overrides: Sequence[str] = (), *, sou
         cp=CPParity(**_read("cp", merged, _CP, source)) if cp else None,
         observables=ObservablesConfig(**_read("observables", merged, _OBSERVABLES, source)),
         limits=LimitsConfig(**_read("limits", merged, _LIMITS, source)),
+        contour=ContourConfig(**_read("contour", merged, _CONTOUR, source)),
+        power=PowerConfig(**_read("power", merged, _POWER, source)),
         output=OutputConfig(**_read("output", merged, _OUTPUT, source)),
     )
 
@@ -326,6 +401,23 @@ def _labels(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _some_texts(least: int, most: float, rule: str) -> _Rule:
+    def check(value: Any) -> tuple[str, ...]:
+        names = _texts(value)
+        if not least <= len(names) <= most:
+            raise _RuleError(rule)
+        return names
+
+    return check
+
+
+def _levels(value: Any) -> tuple[float, ...]:
+    numbers = value if isinstance(value, list | tuple) else [value]
+    if not numbers or not all(_is_number(x) and 0 < x < 1 for x in numbers):
+        raise _RuleError("confidence levels between 0 and 1, such as [0.68, 0.95], are needed")
+    return tuple(float(x) for x in numbers)
+
+
 def _shares(value: Any) -> tuple[float, ...]:
     numbers = value if isinstance(value, list | tuple) else []
     if len(numbers) != 3 or not all(_is_number(x) and x > 0 for x in numbers) or sum(numbers) > 1 + 1e-12:
@@ -383,6 +475,20 @@ _LIMITS: dict[str, _Rule] = {
     "params": _texts,
     "order": _one_of("linear", "quadratic"),
     "others": _one_of("zero", "profiled"),
+}
+_CONTOUR: dict[str, _Rule] = {
+    "params": _some_texts(2, math.inf, "at least two coefficients are needed"),
+    "cls": _levels,
+    "n_points": _integer(2),
+}
+_POWER: dict[str, _Rule] = {
+    "params": _some_texts(2, 2, "two coefficients are needed"),
+    "alpha": _number("a size within (0, 0.5], such as 0.05, is needed", lambda x: 0 < x <= 0.5),
+    "n_bins": _integer(1),
+    "binning": _one_of(*get_args(RatioBinning)),
+    "method": _one_of(*get_args(PowerMethod)),
+    "n_toys": _integer(1),
+    "n_points": _integer(2),
 }
 _OUTPUT: dict[str, _Rule] = {"dir": _text, "seed": _integer(0)}
 

@@ -15,6 +15,7 @@ from reference.export_cases import FORMATS
 import bit
 from bit import CPParity, EventTable, PolynomialBasis, analysis, read_lhe, read_npz, read_root, write_npz, write_root
 from bit.cli import main
+from bit.inference import UnbinnedLikelihood, choose_edges, contour, power
 from bit.io.arrays import read_parquet, write_parquet
 from bit.processes import h4l
 from bit.processes.registry import PROCESSES
@@ -89,8 +90,8 @@ def fails(code, *arguments):
 def test_version_and_help():
     assert call("--version").output == f"bit, version {bit.__version__}\n"
     listing = call("--help").output
-    commands = ["demo", "export", "limits", "run", "simulate", "train", "warmup"]
-    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-7:] == commands
+    commands = ["contour", "demo", "export", "limits", "power", "run", "simulate", "train", "warmup"]
+    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-9:] == commands
     for command in commands:
         result = call(command, "--help")
         assert result.exit_code == 0
@@ -149,6 +150,103 @@ def test_run_writes_everything_and_says_what_it_found(folder):
     assert stored["analysis"]["train"]["n_estimators"] == 5
     assert stored["parameters"]["random_state"] == 1
     assert bit.load("model.json").latex == ("pt", "phi")
+
+
+def rows_of(path):
+    """Results by observable, and the document."""
+    document = json.loads(path.read_text())
+    return {row["observable"]: row for row in document["results"]}, document
+
+
+def half_area(row):
+    inside = np.array(row["twice_nll"]) <= row["levels"][-1]
+    return inside.sum() * np.ptp(row["x"]) * np.ptp(row["y"])
+
+
+def test_contour_writes_regions_of_all_observables(folder):
+    assert call("train", "config.toml", "--set", "train.n_estimators=30").exit_code == 0
+    result = call("contour", "config.toml", "--set", "contour.n_points=21", "--set", "contour.cls=[0.68, 0.9]")
+    assert result.exit_code == 0, result.output
+    assert (folder / "out" / "contour.png").read_bytes().startswith(b"\x89PNG")
+    rows, document = rows_of(folder / "out" / "contour.json")
+    assert document["kind"] == "bit-contours/1"
+    assert document["config"]["contour"]["cls"] == [0.68, 0.9]
+    assert list(rows) == ["pt", "best", "learned", "true"]
+    assert rows["best"]["label"] == "pt × phi (best)"
+    assert [row["features"] for row in rows.values()] == [None, ["pt", "phi"], None, None]
+    assert rows["learned"]["order"] == "linear"
+    # pt does not bound cHWtil to first order: its grid there is the widest of the others.
+    assert rows["pt"]["y"] == max((rows[name]["y"] for name in ("best", "learned", "true")), key=max)
+    assert half_area(rows["true"]) < half_area(rows["learned"]) < half_area(rows["best"]) < half_area(rows["pt"])
+    assert re.search(r"true ratio +cHW in \[-0\.\d+, 0\.\d+\], cHWtil in", result.output)
+    # The same from its parts.
+    config = bit.config.load_config("config.toml")
+    test = analysis.divide(config, analysis.read_events(config)).test.with_cp_mirror(PARITY)
+    likelihood = UnbinnedLikelihood.asimov(test, test.joint_ratio(), lumi_fb=300.0, order="linear")
+    ranges = {
+        "cHW": (rows["true"]["x"][0], rows["true"]["x"][-1]),
+        "cHWtil": tuple(np.array(rows["true"]["y"])[[0, -1]]),
+    }
+    expected = contour(likelihood, ("cHW", "cHWtil"), cls=(0.68, 0.9), n_points=21, ranges=ranges)
+    np.testing.assert_allclose(rows["true"]["twice_nll"], expected.twice_nll, rtol=1e-9, atol=1e-9)
+
+
+def test_contour_of_three_coefficients_is_a_corner(folder):
+    table = small_table()
+    w_0 = table.weights[:, :1]
+    r = np.column_stack([table.joint_ratio()[:, :2], 0.3 * table.column("pt") / 100 * np.cos(table.column("phi"))])
+    squares = [r[:, i] * r[:, j] for i in range(3) for j in range(i, 3)]
+    basis = PolynomialBasis(["cHW", "cHWtil", "cHq3"])
+    weights = w_0 * np.column_stack([np.ones(len(r)), r, *squares])
+    write_npz(folder / "three.npz", EventTable(table.features, weights, basis, feature_names=("pt", "phi")))
+    change = ["--set", "data.path=three.npz", "--set", 'observables.names=["best", "true"]']
+    assert call("train", "config.toml", *change).exit_code == 0
+    result = call("contour", "config.toml", *change, "--set", "contour.n_points=5", "-o", "corner.json")
+    assert result.exit_code == 0, result.output
+    assert (folder / "corner.png").exists()
+    document = json.loads((folder / "corner.json").read_text())
+    pairs = [("cHW", "cHWtil"), ("cHW", "cHq3"), ("cHWtil", "cHq3")]
+    assert [tuple(row["names"]) for row in document["results"]] == [pair for pair in pairs for _ in range(2)]
+    assert {row["label"] for row in document["results"]} == {"best features", "true ratio"}
+
+
+@pytest.mark.parametrize("binning", ["none", "equal", "optimal"])
+def test_power_writes_maps_of_all_observables(folder, binning):
+    assert call("train", "config.toml", "--set", "train.n_estimators=30").exit_code == 0
+    quadratic = ["--set", "limits.order=quadratic", "--set", "power.n_points=9", "--set", "power.n_bins=6"]
+    result = call("power", "config.toml", *quadratic, "--set", f"power.binning={binning}")
+    assert result.exit_code == 0, result.output
+    assert (folder / "out" / "power.png").read_bytes().startswith(b"\x89PNG")
+    rows, document = rows_of(folder / "out" / "power.json")
+    assert document["kind"] == "bit-power-maps/1"
+    assert [rows[name]["n_bins"] for name in ("pt", "true")] == [6, None if binning == "none" else 6]
+    mean = {name: np.mean(row["power"]) for name, row in rows.items()}
+    assert mean["true"] > mean["learned"] > mean["pt"]
+    assert re.search(r"learned +\d+\.\d %", result.output)
+
+
+def test_power_by_toys_is_that_of_the_library(folder):
+    assert call("train", "config.toml").exit_code == 0
+    change = ["limits.order=quadratic", "power.n_points=3", "power.n_bins=4", 'observables.names=["pt"]']
+    change += ["power.method=toys", "power.n_toys=300"]
+    result = call("power", "config.toml", *(part for text in change for part in ("--set", text)))
+    assert result.exit_code == 0, result.output
+    rows, _ = rows_of(folder / "out" / "power.json")
+    config = bit.config.load_config("config.toml", change)
+    parts = analysis.divide(config, analysis.read_events(config))
+    pt = bit.observable("pt")
+    expected = power(
+        parts.test.with_cp_mirror(PARITY),
+        [rows["pt"]["x"][2], rows["pt"]["y"][0]],
+        lumi_fb=300.0,
+        observable=pt,
+        edges=choose_edges(parts.edges.with_cp_mirror(PARITY), pt, 4),
+        method="toys",
+        n_toys=300,
+        seed=1,
+    )
+    assert rows["pt"]["power"][2][0] == expected.power
+    assert rows["pt"]["method"] == "toys"
 
 
 @pytest.mark.parametrize("suffix", ["npz", "parquet"])
@@ -412,6 +510,37 @@ def test_other_mistakes_are_one_sentence(folder):
         assert message in said, said
         assert "\n" not in said
     assert not list(folder.glob("*.npz"))
+
+
+def test_mistakes_in_contours_and_power_are_one_sentence(folder):
+    assert call("train", "config.toml", "--set", 'train.terms=["cHW", "cHWtil"]').exit_code == 0
+    quadratic, names = ("--set", "limits.order=quadratic"), ("--set", 'observables.names=["pt"]')
+    for message, arguments in (
+        (
+            "contour.params: no coefficient 'cHw': did you mean 'cHW'",
+            ["contour", "--set", 'contour.params=["cHw", "x"]'],
+        ),
+        (
+            "power.params: no coefficient 'cHw': did you mean 'cHW'",
+            ["power", *quadratic, "--set", 'power.params=["cHw", "cHWtil"]'],
+        ),
+        ("contour.params=['cHW']: at least two", ["contour", "--set", 'limits.params=["cHW"]']),
+        ("power.params=['cHW']: two", ["power", *quadratic, "--set", 'limits.params=["cHW"]']),
+        ("power is that of the whole polynomial", ["power"]),
+        ("the forest has not learned cHW*cHW, cHW*cHWtil, cHWtil*cHWtil", ["contour", *quadratic]),
+        ("too few for power.n_bins=500", ["power", *quadratic, "--set", "power.n_bins=500"]),
+        ("no observable bounds 'cHWtil'", ["contour", *names]),
+        ("the folder missing does not exist", ["contour", "-o", "missing/contour.json"]),
+        ("no such file: model.json", ["power", "--model", "model.json"]),
+    ):
+        command, *rest = arguments
+        said = fails(1, command, "config.toml", *rest)
+        assert said.startswith("Error: ")
+        assert message in said, said
+        assert "\n" not in said
+    assert not list((folder / "out").glob("*.png"))
+    # To first order the linear functions are enough.
+    assert call("contour", "config.toml", "--set", "contour.n_points=5").exit_code == 0
 
 
 def test_ten_events_are_too_few(folder):

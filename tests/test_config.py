@@ -2,7 +2,16 @@
 
 import pytest
 
-from bit.config import Config, DataConfig, LimitsConfig, OutputConfig, from_dict, load_config
+from bit.config import (
+    Config,
+    ContourConfig,
+    DataConfig,
+    LimitsConfig,
+    OutputConfig,
+    PowerConfig,
+    from_dict,
+    load_config,
+)
 from bit.demo import SETTINGS
 from bit.errors import FileFormatError, InputError
 
@@ -38,6 +47,18 @@ n_bins = 12
 params = ["cHW"]
 order = "linear"
 others = "profiled"
+[contour]
+params = ["cHW", "cHWtil"]
+cls = [0.9, 0.95]
+n_points = 21
+[power]
+params = ["cHWtil", "cHW"]
+alpha = 0.1
+n_bins = 5
+binning = "optimal"
+method = "toys"
+n_toys = 500
+n_points = 11
 [output]
 dir = "somewhere"
 seed = 7
@@ -66,6 +87,8 @@ def test_every_key_is_read(tmp_path):
     assert config.train["terms"] == ["cHW", ["cHW", "cHW"]]
     assert config.cp.swap == (("pt_lm", "pt_lp"),)
     assert config.limits == LimitsConfig(3000.0, 0.9, 12, ("cHW",), "linear", "profiled")
+    assert config.contour == ContourConfig(("cHW", "cHWtil"), (0.9, 0.95), 21)
+    assert config.power == PowerConfig(("cHWtil", "cHW"), 0.1, 5, "optimal", "toys", 500, 11)
     assert config.output == OutputConfig("somewhere", 7)
 
 
@@ -115,6 +138,14 @@ def test_overrides_change_values_and_are_checked(tmp_path):
         (with_value("data", "labels", ["p_T"]), "a table of texts is needed"),
         (with_value("cp", "swap", ["a", "b"]), "a list of pairs"),
         (with_value("cp", "flips", ["a"]), "did you mean 'flip'"),
+        (with_value("contour", "params", ["cHW"]), r"contour\.params=\['cHW'\]: at least two coefficients"),
+        (with_value("contour", "cls", [0.68, 95]), r"contour\.cls=\[0\.68, 95\]: confidence levels between 0 and 1"),
+        (with_value("contour", "cl", 0.95), "unknown key 'cl' in .contour.: did you mean 'cls'"),
+        (with_value("power", "params", ["cHW", "cHWtil", "cHq3"]), r"power\.params=.*: two coefficients are needed"),
+        (with_value("power", "alpha", 0.95), r"power\.alpha=0\.95: a size within \(0, 0\.5\]"),
+        (with_value("power", "binning", "best"), "choose 'none' or 'equal' or 'optimal'"),
+        (with_value("power", "method", "toy"), "choose 'gaussian' or 'toys'"),
+        (with_value("power", "toys", 100), "unknown key 'toys' in .power.: did you mean 'n_toys'"),
         (with_value("output", "seed", -1), r"output\.seed=-1"),
         (with_value("output", "dir", ""), r"output\.dir=''"),
     ],

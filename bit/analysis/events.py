@@ -88,9 +88,13 @@ def divide(config: Config, table: EventTable) -> Parts:
     InputError
         If a name is unknown, a label cannot be drawn, or a part would be empty.
     """
-    for name in config.limits.params or ():
-        if name not in table.basis.param_names:
-            raise InputError(f"limits.params: no coefficient {name!r}: {near_match(name, table.basis.param_names)}")
+    names = {"limits": config.limits.params, "contour": config.contour.params, "power": config.power.params}
+    for section, params in names.items():
+        for name in params or ():
+            if name not in table.basis.param_names:
+                raise InputError(
+                    f"{section}.params: no coefficient {name!r}: {near_match(name, table.basis.param_names)}"
+                )
     known = [*table.feature_names, BEST, LEARNED, TRUE]
     for name in config.observables.names:
         if name not in known:

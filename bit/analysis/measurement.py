@@ -192,17 +192,10 @@ def measure(config: Config, parts: Parts, forest: Forest) -> tuple[Measurement, 
     InputError
         If the events are too few for the bins.
     """
-    needed = {"test": _EVENTS_PER_BIN * config.limits.n_bins, "edges": 2 * config.limits.n_bins}
-    for name, least in needed.items():
-        found = getattr(parts, name).n_events
-        if found < least:
-            raise InputError(
-                f"{found} events for {'the result' if name == 'test' else 'choosing bins'} are too few for "
-                f"limits.n_bins={config.limits.n_bins}, which needs {least}; use fewer bins or more events."
-            )
+    require_events(parts, config.limits.n_bins, "limits.n_bins")
     edges, test = mirrored(config, parts.edges), mirrored(config, parts.test)
     params = config.limits.params or test.basis.param_names
-    best = _best_features(config, parts, params) if BEST in config.observables.names else {}
+    best = best_features(config, parts, params) if BEST in config.observables.names else {}
     results = []
     for param in params:
         for name in config.observables.names:
@@ -211,6 +204,18 @@ def measure(config: Config, parts: Parts, forest: Forest) -> tuple[Measurement, 
             interval = _interval(config, template, param)
             results.append(Measurement(param, name, chosen.label, feature, template, interval))
     return tuple(results)
+
+
+def require_events(parts: Parts, n_bins: int, key: str) -> None:
+    """Refuse more bins than the events are enough for; `key` is where their number stands in the configuration."""
+    needed = {"test": _EVENTS_PER_BIN * n_bins, "edges": 2 * n_bins}
+    for name, least in needed.items():
+        found = getattr(parts, name).n_events
+        if found < least:
+            raise InputError(
+                f"{found} events for {'the result' if name == 'test' else 'choosing bins'} are too few for "
+                f"{key}={n_bins}, which needs {least}; use fewer bins or more events."
+            )
 
 
 def _observable(
@@ -223,21 +228,23 @@ def _observable(
         return TrueScore(param, label="true score", odd=odd), None
     if name == BEST:
         feature = best[param]
-        return _feature(config, feature), feature
-    return _feature(config, name), None
+        return feature_observable(config, (feature,)), feature
+    return feature_observable(config, (name,)), None
 
 
-def _feature(config: Config, name: str) -> Observable:
-    label = plotting.feature_label(name, config.data.labels.get(name))
-    return observable(name, label=label, odd=config.cp is not None and name in config.cp.flip)
+def feature_observable(config: Config, names: Sequence[str]) -> Observable:
+    """Return one or more features as an observable, with their labels and their parity."""
+    label = ", ".join(plotting.feature_label(name, config.data.labels.get(name)) for name in names)
+    odd = tuple(config.cp is not None and name in config.cp.flip for name in names)
+    return observable(*names, label=label, odd=odd)
 
 
-def _best_features(config: Config, parts: Parts, params: Sequence[str]) -> dict[str, str]:
-    """Feature with the narrowest interval for each coefficient; chosen on events that give no result."""
+def best_features(config: Config, parts: Parts, params: Sequence[str]) -> dict[str, str]:
+    """Return the feature with the narrowest interval for each coefficient; chosen on events that give no result."""
     edges, events = mirrored(config, parts.edges), mirrored(config, parts.train)
     widths: dict[str, dict[str, float]] = {param: {} for param in params}
     for name in events.feature_names:
-        feature = _feature(config, name)
+        feature = feature_observable(config, (name,))
         with warnings.catch_warnings():
             # Features with few different values or no information are expected here; they lose.
             warnings.simplefilter("ignore", BitWarning)

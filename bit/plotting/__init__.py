@@ -8,15 +8,22 @@ from bit.plotting.distributions import distribution, profile
 from bit.plotting.inference import intervals, scan_curves
 from bit.plotting.one_tree import tree
 from bit.plotting.power import power_maps
+from bit.plotting.regions import contours, corner
 from bit.plotting.style import feature_label, figure, panels, param_label, save, style, term_label
 from bit.plotting.trees import importance_map, importances, loss, partial_dependence, rho2
+from bit.plotting.uncertainties import breakdown, impacts, information_density
 
 __all__ = [
+    "breakdown",
+    "contours",
+    "corner",
     "distribution",
     "feature_label",
     "figure",
+    "impacts",
     "importance_map",
     "importances",
+    "information_density",
     "intervals",
     "loss",
     "panels",

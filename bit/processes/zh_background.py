@@ -169,6 +169,37 @@ def zh_background(
     return replace(made, table=made.table.normalised_to(sigma), sigma_fb=sigma, sigma_error_fb=error)
 
 
+def background_density(sqrt_s: FloatArray, y: FloatArray, cos_theta_l: FloatArray, *, slope: float = 5.0) -> FloatArray:
+    """Probability density of `zh_background` without cuts, that of its docstring divided by its integral.
+
+    Beside `bit.processes.zh.ZH.differential_weights` it gives the share of the signal in every point of a mixture, and
+    so the true ratio of their sum.
+
+    Parameters
+    ----------
+    sqrt_s : ndarray of float64, shape (n,)
+        In GeV.
+    y, cos_theta_l : ndarray of float64, shape (n,)
+        Rapidity, and cosine of the angle th; the density does not depend on cosT and ph.
+    slope : float, default=5.0
+        As for `zh_background`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Per GeV, unit of rapidity, of cosT and of cos th, and radian; 0 outside the phase space.
+    """
+    masses = ZH().electroweak
+    low = masses.m_z + masses.m_h
+    y_max = np.log(SQRT_S_GEV / sqrt_s)
+    inside = (sqrt_s > low) & (np.abs(y) < y_max)
+    u = np.divide(y, y_max, out=np.zeros_like(y_max), where=inside)
+    spectrum = (slope - 1.0) / low * (sqrt_s / low) ** -slope / (1.0 - (SQRT_S_GEV / low) ** (1.0 - slope))
+    rapidity = np.divide(15.0 / 16.0 * (1.0 - u**2) ** 2, y_max, out=np.zeros_like(y_max), where=inside)
+    # Flat in cosT and in the angle ph.
+    return np.where(inside, spectrum * rapidity * 0.375 * (1.0 + cos_theta_l**2) / (4.0 * math.pi), 0.0)
+
+
 _WHAT = (
     "pp -> Z b bbar with Z -> l l: each needs one l- and one l+ of one flavour, and one b and one bbar that are "
     "outgoing (status 1)"

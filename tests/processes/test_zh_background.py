@@ -7,7 +7,7 @@ from scipy.stats import kstest
 from bit.errors import InputError
 from bit.processes import zh
 from bit.processes.analytic import zh_background
-from bit.processes.zh_background import RATE, features_of_particles
+from bit.processes.zh_background import RATE, background_density, features_of_particles
 
 N_EVENTS = 20_000
 
@@ -75,6 +75,24 @@ def test_distributions(free):
     # Independent of each other: correlations of 1/sqrt(n).
     correlations = np.corrcoef(list(reached.values()))[np.triu_indices(5, 1)]
     assert np.abs(correlations).max() < 4.5 / math.sqrt(N_EVENTS)
+
+
+def test_density_is_normalised_and_that_of_the_events(free):
+    masses = zh.ZH().electroweak
+    low, high = masses.m_z + masses.m_h, 13000.0
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    # In ln sqrt(s), in u = y/ln(sqrt(S)/sqrt(s)), and in cos th.
+    log_s, u, c = np.meshgrid(0.5 * math.log(high / low) * (nodes + 1) + math.log(low), nodes, nodes, indexing="ij")
+    y_max = math.log(high) - log_s
+    density = background_density(np.exp(log_s), u * y_max, c, slope=4.0) * np.exp(log_s) * y_max
+    total = np.einsum("i,j,k,ijk->", weights, weights, weights, density) * 0.5 * math.log(high / low) * 4 * math.pi
+    assert total == pytest.approx(1.0, abs=1e-9)
+    at = {name: free.table.column(name).astype(np.float64) for name in ("sqrt_s", "y", "cos_theta_l")}
+    assert (background_density(np.array([low - 1, 1000.0]), np.array([0.0, 3.0]), np.zeros(2)) == 0).all()
+    # The mean of 1/density over the events of a box is its volume.
+    box = (at["sqrt_s"] > 250) & (at["sqrt_s"] < 400) & (np.abs(at["y"]) < 1.5) & (at["cos_theta_l"] > 0)
+    inverse = np.where(box, 1.0 / background_density(**at), 0.0)
+    assert abs(inverse.mean() - 150 * 3 * 1 * 4 * math.pi) < 4 * inverse.std() / math.sqrt(N_EVENTS)
 
 
 def test_distribution_is_even_under_cp(boosted):
