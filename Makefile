@@ -20,6 +20,11 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/information.py
 	$(BIN)/python benchmarks/linear_leaves.py
 	$(BIN)/python benchmarks/unbinned.py
+	$(BIN)/python benchmarks/simulation.py
+	$(BIN)/python benchmarks/published.py
+	$(BIN)/python benchmarks/split_gain.py
+	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python benchmarks/onn.py
 	$(BIN)/python benchmarks/startup.py
 
 lint: .venv/.dev
