@@ -408,8 +408,8 @@ def simulate(
     Notes
     -----
     A small share of the events is drawn like pT1^2 pT2^2 times the cross-section, the square of the interference, such
-    that n_eff/n is about 0.92, with smearing 0.9 (`bit.processes.phase_space`). H V production and interference of
-    different exchanges are left out, and so are the loops by which the Standard Model fuses photons.
+    that n_eff/n is about 0.92, with smearing 0.85 to 0.9 (`bit.processes.phase_space`). H V production and
+    interference of different exchanges are left out, and so are the loops by which the Standard Model fuses photons.
     """
     _check(n_events, seed, fusion, quarks, mu_f, e)
     process = VBF(quarks, None if mu_f is None else float(mu_f), Electroweak(e=e), fusion=fusion)
