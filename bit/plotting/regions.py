@@ -61,7 +61,8 @@ def contours(
         panel.set_xlabel(x_label)
         panel.set_ylabel(y_label)
         panel.set_title(title)
-        panel.locator_params(nbins=5)
+        panel.locator_params(axis="x", nbins=4)  # long labels
+        panel.locator_params(axis="y", nbins=5)
         if legend:
             figure_of(panel).legend(handles=_handles(list(results), cls), loc="outside upper center", ncols=2)
     return figure_of(panel)
