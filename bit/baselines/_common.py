@@ -18,18 +18,23 @@ from bit.parity import CPParity
 from bit.trees.forest_json import checksum
 
 
-def feature_matrix(X: EventTable | npt.ArrayLike, names: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Features of a training, by name for tables and DataFrames, by position for arrays, as float32."""
+def features_by_name(X: EventTable | npt.ArrayLike, names: Sequence[str], taker: str) -> npt.NDArray[np.floating]:
+    """Features of a training, by name for tables and DataFrames, by position for arrays; `taker` is for the message."""
     features = X.features if isinstance(X, EventTable) else as_features(X)
-    given = X.feature_names if isinstance(X, EventTable) else [str(name) for name in getattr(X, "columns", ())]
+    given = list(X.feature_names) if isinstance(X, EventTable) else [str(name) for name in getattr(X, "columns", ())]
     if given:
         for name in names:
             if name not in given:
                 raise InputError(f"feature {name!r} of the training is missing: {near_match(name, given)}")
-        features = features[:, [given.index(name) for name in names]]
+        return features if list(names) == given else features[:, [given.index(name) for name in names]]
     if features.shape[1] != len(names):
-        raise InputError(f"X has {features.shape[1]} features, the training had {len(names)}: {list(names)}.")
-    return np.asarray(features, dtype=np.float32)
+        raise InputError(f"X has {features.shape[1]} features, {taker} {len(names)}: {list(names)}.")
+    return features
+
+
+def feature_matrix(X: EventTable | npt.ArrayLike, names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Features of a training as float32, see `features_by_name`."""
+    return np.asarray(features_by_name(X, names, "the training had"), dtype=np.float32)
 
 
 def require_table(value: Any, name: str) -> EventTable:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from bit.baselines._network import Float32Array, Network
 from bit.basis import FloatArray
-from bit.errors import BitWarning, InputError, near_match
-from bit.events import EventTable, as_features
+from bit.errors import BitWarning, InputError
+from bit.events import EventTable
 
 # A sum of nominal weights that is a smaller fraction of their sizes is rounding.
 _CANCELLED = 1e-12
@@ -35,21 +35,6 @@ def network_inputs(network: Network, features: npt.NDArray[np.floating]) -> tupl
     if network.cp is None:
         return inputs, None
     return inputs, network.standardised(network.cp.image(features.astype(np.float32)))
-
-
-def features_by_name(X: EventTable | npt.ArrayLike, names: tuple[str, ...]) -> npt.NDArray[np.floating]:
-    """Features in the order of the training; columns without names must be as many."""
-    table = isinstance(X, EventTable)
-    features = X.features if isinstance(X, EventTable) else as_features(X)
-    if table or hasattr(X, "columns"):
-        given = [str(name) for name in (X.feature_names if isinstance(X, EventTable) else X.columns)]  # type: ignore[union-attr]
-        for name in names:
-            if name not in given:
-                raise InputError(f"feature {name!r} of the training is missing: {near_match(name, given)}")
-        return features if list(names) == given else features[:, [given.index(name) for name in names]]
-    if features.shape[1] != len(names):
-        raise InputError(f"X has {features.shape[1]} features, but the network takes {len(names)}: {list(names)}.")
-    return features
 
 
 def require_positive_sum(nominal: FloatArray) -> None:

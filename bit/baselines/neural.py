@@ -25,8 +25,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from bit.baselines import _network
+from bit.baselines._common import features_by_name, parity_document
 from bit.baselines._inputs import (
-    features_by_name,
     network_inputs,
     require_interference,
     require_positive_sum,
@@ -302,7 +302,7 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: EventTable | npt.ArrayLike) -> FloatArray:
         """Outputs of the network in their units."""
         check_is_fitted(self, "network_")
-        features = features_by_name(X, self.network_.feature_names)
+        features = features_by_name(X, self.network_.feature_names, "but the network takes")
         require_finite(features.astype(np.float64, copy=False), "features")
         return self.network_.predict(features)
 
@@ -765,11 +765,7 @@ def _is_positive(value: Any) -> bool:
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, CPParity):
-        return {
-            "flip": list(value.flip),
-            "swap": [list(pair) for pair in value.swap],
-            "odd_params": list(value.odd_params),
-        }
+        return parity_document(value)
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

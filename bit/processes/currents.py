@@ -148,3 +148,24 @@ def current(a: FloatArray, b: FloatArray, chirality: Chirality) -> ComplexArray:
         ],
         axis=-1,
     )
+
+
+def two_body_momentum(sqrt_s: FloatArray, m1: float, m2: float) -> FloatArray:
+    """Momentum of two particles in their common rest frame.
+
+    Parameters
+    ----------
+    sqrt_s : ndarray of float64
+        Invariant mass of both in GeV, at least m1 + m2; below, the result is 0.
+    m1, m2 : float
+        Their masses in GeV.
+
+    Returns
+    -------
+    ndarray of float64
+        In GeV.
+    """
+    s = sqrt_s**2
+    squared = (s - (m1 + m2) ** 2) * (s - (m1 - m2) ** 2) / (4.0 * s)
+    momentum: FloatArray = np.sqrt(np.maximum(squared, 0.0))
+    return momentum

@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
-from bit.processes.currents import ComplexArray, current, dot, levi_civita
+from bit.processes.currents import ComplexArray, current, dot, levi_civita, two_body_momentum
 from bit.processes.hvv import GEV2_PER_TEV2, Electroweak, propagator, weights_from_amplitudes
 
 
@@ -81,10 +81,7 @@ class WZAmplitudes:
         ndarray of float64
             In GeV.
         """
-        s, m_w, m_z = sqrt_s**2, self.m_w, self.electroweak.m_z
-        squared = (s - (m_w + m_z) ** 2) * (s - (m_w - m_z) ** 2) / (4.0 * s)
-        momentum: FloatArray = np.sqrt(np.maximum(squared, 0.0))
-        return momentum
+        return two_body_momentum(sqrt_s, self.m_w, self.electroweak.m_z)
 
     def quark_couplings(
         self, charge: FloatArray

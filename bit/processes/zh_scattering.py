@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bit.basis import FloatArray
 from bit.errors import InputError, near_match
 from bit.particles import LHEEvents
+from bit.processes.currents import two_body_momentum
 from bit.processes.cuts import Cuts
 from bit.processes.hvv import Electroweak
 from bit.processes.pdf import PartonDensities
@@ -85,10 +86,7 @@ def z_momentum(sqrt_s: FloatArray, electroweak: Electroweak) -> FloatArray:
     ndarray of float64
         In GeV.
     """
-    s, m_z, m_h = sqrt_s**2, electroweak.m_z, electroweak.m_h
-    squared = (s - (m_z + m_h) ** 2) * (s - (m_z - m_h) ** 2) / (4.0 * s)
-    momentum: FloatArray = np.sqrt(np.maximum(squared, 0.0))
-    return momentum
+    return two_body_momentum(sqrt_s, electroweak.m_z, electroweak.m_h)
 
 
 def luminosities(
