@@ -6,7 +6,6 @@ their predictions estimates the scatter that independent training samples would 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -19,12 +18,11 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-import bit
+from bit.artefacts import require_schema, seal, write_document
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import BitWarning, FileFormatError, InputError, near_match
 from bit.estimators import BoostedInformationTree, _as_table
 from bit.events import EventTable
-from bit.files import replacing
 from bit.observables import ModelObservable
 from bit.progress import progress_bar
 from bit.threads import n_threads_of
@@ -448,17 +446,12 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
         of the canonical dump (sorted keys, no spaces) of all other fields.
         """
         model = self._fitted()
-        document: dict[str, Any] = {
-            "kind": "ensemble",
-            "format": FORMAT,
-            "version": bit.__version__,
+        fields: dict[str, Any] = {
             "config": {"n_members": self._planned, "method": self._method, "random_state": self._seed},
             "model": forest_json.as_document(model.forest_),
             "members": [forest_json.as_document(member) for member in self.members_],
         }
-        document["sha256"] = forest_json.checksum(document)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+        write_document(seal("ensemble", FORMAT, fields), path)
 
     @classmethod
     def from_document(cls, document: dict[str, Any], source: str) -> BoostedInformationTreeEnsemble:
@@ -481,12 +474,7 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
         FileFormatError
             If the schema is newer, or the checksum or the structure is wrong.
         """
-        if document.get("format") != FORMAT:
-            raise FileFormatError(
-                f"{source} has the format {document.get('format')!r}, this version reads {FORMAT!r}; update bit."
-            )
-        if document.get("sha256") != forest_json.checksum(document):
-            raise FileFormatError(f"{source}: the checksum does not fit the content; the file was changed or cut.")
+        require_schema(document, FORMAT, source)
         try:
             forest = forest_json.from_document(document["model"], source)
             members = tuple(forest_json.from_document(member, source) for member in document["members"])

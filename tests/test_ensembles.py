@@ -10,10 +10,10 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import bit
+from bit.artefacts import checksum
 from bit.ensembles import BoostedInformationTreeEnsemble
 from bit.errors import BitWarning, FileFormatError, InputError
 from bit.trees import boosting
-from bit.trees.forest_json import checksum
 
 
 @pytest.fixture

@@ -1,21 +1,16 @@
-"""What the baselines share: features by name, and files."""
+"""What the baselines share: features by name, tables, parities in files."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-import bit
-from bit.errors import FileFormatError, InputError, near_match
+from bit.errors import InputError, near_match
 from bit.events import EventTable, as_features
-from bit.files import replacing
 from bit.parity import CPParity
-from bit.trees.forest_json import checksum
 
 
 def features_by_name(X: EventTable | npt.ArrayLike, names: Sequence[str], taker: str) -> npt.NDArray[np.floating]:
@@ -60,26 +55,3 @@ def parity_of(document: dict[str, Any] | None) -> CPParity | None:
         swap=tuple((first, second) for first, second in document["swap"]),
         odd_params=tuple(document["odd_params"]),
     )
-
-
-def write_document(kind: str, schema: str, fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write fields as a JSON artefact with kind, format, version of `bit`, and checksum."""
-    document = {"kind": kind, "format": schema, "version": bit.__version__, **fields}
-    try:
-        # The checksum is that of what a reader will find: tuples have become lists.
-        document = json.loads(json.dumps(document, allow_nan=False))
-    except TypeError as error:
-        raise InputError(f"the parameters cannot be stored as JSON ({error}); give numbers and text.") from None
-    document["sha256"] = checksum(document)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def require_schema(document: dict[str, Any], schema: str, source: str) -> None:
-    """Refuse another version of the format, and files that were changed."""
-    if document.get("format") != schema:
-        raise FileFormatError(
-            f"{source} has the format {document.get('format')!r}, this version reads {schema!r}; update bit."
-        )
-    if document.get("sha256") != checksum(document):
-        raise FileFormatError(f"{source}: the checksum does not fit the content; the file was changed or cut.")

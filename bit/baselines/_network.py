@@ -29,11 +29,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import bit
+from bit.artefacts import require_schema, seal
 from bit.basis import FloatArray, PolynomialBasis, Term
 from bit.errors import FileFormatError
 from bit.trees.forest import ExactParity
-from bit.trees.forest_json import checksum
 
 KIND = "network"
 FORMAT = "bit-network/1"
@@ -145,10 +144,7 @@ def as_document(network: Network) -> dict[str, Any]:
     """
     columns = zip(network.feature_names, network.units, network.mean.tolist(), network.scale.tolist(), strict=True)
     cp = network.cp
-    document: dict[str, Any] = {
-        "kind": KIND,
-        "format": FORMAT,
-        "version": bit.__version__,
+    fields: dict[str, Any] = {
         "estimator": network.config["estimator"],
         "outputs": [list(term) for term in network.output_terms],
         "features": [{"name": name, "unit": unit, "mean": mean, "scale": scale} for name, unit, mean, scale in columns],
@@ -169,8 +165,7 @@ def as_document(network: Network) -> dict[str, Any]:
         else {"sign": cp.sign.tolist(), "permutation": cp.permutation.tolist(), "parity": cp.parity.tolist()},
         "config": network.config,
     }
-    document["sha256"] = checksum(document)
-    return document
+    return seal(KIND, FORMAT, fields)
 
 
 def from_document(document: Any, source: str) -> Network:
@@ -195,12 +190,7 @@ def from_document(document: Any, source: str) -> Network:
     """
     if not isinstance(document, dict) or document.get("kind") != KIND:
         raise FileFormatError(f"{source} does not hold a network; give a file written by model.export.")
-    if document.get("format") != FORMAT:
-        raise FileFormatError(
-            f"{source} has the format {document.get('format')!r}, this version reads {FORMAT!r}; update bit."
-        )
-    if document.get("sha256") != checksum(document):
-        raise FileFormatError(f"{source}: the checksum does not fit the content; the file was changed or cut.")
+    require_schema(document, FORMAT, source)
     try:
         if document["activation"] != _ACTIVATION:
             raise ValueError(f"activation {document['activation']!r} is not {_ACTIVATION!r}")

@@ -11,7 +11,6 @@ trained with PyTorch (extra ``neural``) on one reweighted sample; a trained or l
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from abc import abstractmethod
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from bit.artefacts import write_document
 from bit.baselines import _network
 from bit.baselines._common import features_by_name, parity_document
 from bit.baselines._inputs import (
@@ -37,7 +37,6 @@ from bit.baselines._training import Batchable, Loss, Trainer, Training, initial_
 from bit.basis import FloatArray, PolynomialBasis, Term, ThetaLike, require_finite
 from bit.errors import FileFormatError, InputError
 from bit.events import EventTable
-from bit.files import replacing
 from bit.observables import ModelObservable
 from bit.optional import require
 from bit.parity import CPParity
@@ -295,9 +294,7 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
             The file; an older one is replaced only by a complete one.
         """
         check_is_fitted(self, "network_")
-        text = json.dumps(_network.as_document(self.network_), allow_nan=False)
-        with replacing(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_document(_network.as_document(self.network_), path)
 
     def _outputs(self, X: EventTable | npt.ArrayLike) -> FloatArray:
         """Outputs of the network in their units."""

@@ -22,13 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bit.artefacts import require_schema, seal, write_document
 from bit.baselines._common import (
     feature_matrix,
     parity_document,
     parity_of,
-    require_schema,
     require_table,
-    write_document,
 )
 from bit.baselines._xgboost import Classifier, Examples, check_options, cross_entropy, train
 from bit.basis import FloatArray, ThetaLike
@@ -523,7 +522,7 @@ class ONN:
             "validation_loss": self.validation_loss_.tolist(),
             "model": classifier.as_document(),
         }
-        write_document("onn", FORMAT, fields, path)
+        write_document(seal("onn", FORMAT, fields), path)
 
     @classmethod
     def from_document(cls, document: dict[str, Any], source: str) -> ONN:

@@ -20,7 +20,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bit.baselines._common import feature_matrix, require_schema, require_table, write_document
+from bit.artefacts import require_schema, seal, write_document
+from bit.baselines._common import feature_matrix, require_table
 from bit.baselines._xgboost import Classifier, Examples, check_options, train
 from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import FileFormatError, InputError, near_match
@@ -292,7 +293,7 @@ class RatioTrick:
             "validation_loss": self.validation_loss_.tolist(),
             "model": self._classifier.as_document(),
         }
-        write_document("ratio_trick", FORMAT, fields, path)
+        write_document(seal("ratio_trick", FORMAT, fields), path)
 
     @classmethod
     def from_document(cls, document: dict[str, Any], source: str) -> RatioTrick:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from bit.baselines.onn import ONN
     from bit.baselines.ratio_trick import RatioTrick
     from bit.ensembles import BoostedInformationTreeEnsemble
+    from bit.expression import Expression
 
-    Artefact = Forest | BoostedInformationTreeEnsemble | ONN | RatioTrick | SALLY | QuadraticClassifier
+    Artefact = Forest | BoostedInformationTreeEnsemble | ONN | RatioTrick | SALLY | QuadraticClassifier | Expression
 
 
 def _ensemble(document: dict[str, Any], source: str) -> BoostedInformationTreeEnsemble:
@@ -45,12 +46,19 @@ def _network(document: dict[str, Any], source: str) -> SALLY | QuadraticClassifi
     return neural.from_document(document, source)
 
 
+def _expression(document: dict[str, Any], source: str) -> Expression:
+    from bit.expression import Expression
+
+    return Expression.from_document(document, source)
+
+
 _READERS: dict[str, Callable[[Any, str], Artefact]] = {
     "forest": forest_json.from_document,
     "ensemble": _ensemble,
     "onn": _onn,
     "ratio_trick": _ratio_trick,
     "network": _network,
+    "expression": _expression,
 }
 
 
@@ -64,9 +72,9 @@ def load(path: str | os.PathLike[str]) -> Artefact:
 
     Returns
     -------
-    Forest, BoostedInformationTreeEnsemble, ONN, RatioTrick, SALLY or QuadraticClassifier
-        For the kinds "forest", "ensemble", "onn", "ratio_trick" and "network"; ``BIT.from_forest`` makes an estimator
-        of a forest.
+    Forest, BoostedInformationTreeEnsemble, ONN, RatioTrick, SALLY, QuadraticClassifier or Expression
+        For the kinds "forest", "ensemble", "onn", "ratio_trick", "network" and "expression"; ``BIT.from_forest`` makes
+        an estimator of a forest.
 
     Raises
     ------

@@ -33,17 +33,14 @@ unless there is a block cp.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from typing import Any
 
 import numpy as np
 
-import bit
+from bit.artefacts import require_schema, seal, write_document
 from bit.basis import PolynomialBasis
 from bit.errors import FileFormatError
-from bit.files import replacing
 from bit.kernels.residuals import LEAF_FEATURES
 from bit.trees.forest import ExactParity, Forest, LinearLeaves, TreeGroup
 
@@ -79,9 +76,7 @@ def to_json(forest: Forest, path: str | os.PathLike[str]) -> None:
     InputError
         If the file cannot be written.
     """
-    document = as_document(forest)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+    write_document(as_document(forest), path)
 
 
 def as_document(forest: Forest) -> dict[str, Any]:
@@ -100,10 +95,7 @@ def as_document(forest: Forest) -> dict[str, Any]:
     latex = forest.latex or forest.feature_names
     units = forest.units or ("",) * forest.n_features
     basis = forest.basis
-    document: dict[str, Any] = {
-        "kind": "forest",
-        "format": FORMAT,
-        "version": bit.__version__,
+    fields: dict[str, Any] = {
         "outputs": [list(term) for term in forest.output_terms],
         "features": [
             {"name": name, "unit": unit, "latex": label}
@@ -125,8 +117,7 @@ def as_document(forest: Forest) -> dict[str, Any]:
         "compare": "lt",
         "nan": "right",
     }
-    document["sha256"] = checksum(document)
-    return document
+    return seal("forest", FORMAT, fields)
 
 
 def from_document(document: Any, source: str) -> Forest:
@@ -151,12 +142,7 @@ def from_document(document: Any, source: str) -> Forest:
     """
     if not isinstance(document, dict) or document.get("kind") != "forest":
         raise FileFormatError(f"{source} does not hold a forest; give a file written by model.export.")
-    if document.get("format") != FORMAT:
-        raise FileFormatError(
-            f"{source} has the format {document.get('format')!r}, this version reads {FORMAT!r}; update bit."
-        )
-    if document.get("sha256") != checksum(document):
-        raise FileFormatError(f"{source}: the checksum does not fit the content; the file was changed or cut.")
+    require_schema(document, FORMAT, source)
     try:
         basis = document["basis"]
         forest = Forest(
@@ -270,21 +256,3 @@ def _check_group(group: TreeGroup, forest: Forest) -> None:
             raise ValueError("a leaf is linear in a feature that does not exist")
     if (group.outputs < 0).any() or (group.outputs >= forest.n_outputs).any():
         raise ValueError("a group names an output that does not exist")
-
-
-def checksum(document: dict[str, Any]) -> str:
-    """Return the SHA-256 of the canonical dump of all fields but the checksum itself.
-
-    Parameters
-    ----------
-    document : dict
-        JSON types.
-
-    Returns
-    -------
-    str
-        Hexadecimal digits.
-    """
-    content = {name: value for name, value in document.items() if name != "sha256"}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()

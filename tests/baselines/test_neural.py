@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 
 import bit
+from bit.artefacts import checksum
 from bit.baselines import SALLY, QuadraticClassifier
 from bit.baselines import _training as training
 from bit.errors import BitWarning, FileFormatError, InputError, MissingPackageError
 from bit.metrics import rho2
 from bit.processes import zh
 from bit.processes.analytic import GaussianMean, Sine, Square, with_negative_weights
-from bit.trees.forest_json import checksum
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra: neural)")
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import bit
+from bit.artefacts import checksum
 from bit.errors import FileFormatError, InputError
-from bit.trees.forest_json import checksum
 
 
 @pytest.fixture

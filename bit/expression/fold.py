@@ -1,0 +1,359 @@
+"""The short form of a formula: constants merged, signs and powers in their places, redundant constants gone.
+
+A sum is held as terms with coefficients, a product as factors with whole powers and one coefficient. Both keep the
+order of the text. What is merged may change the value in the last digits, never the function, except that removable
+singularities (x / x) are removed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bit.errors import InputError
+from bit.expression.nodes import Call, Constant, Integer, Node, call, complexity, evaluate
+from bit.expression.operators import OPERATORS
+
+_POWERS = {"square": 2, "cube": 3, "inv": -1}
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A coefficient; `free` if a refit may change it."""
+
+    value: float
+    free: bool = False
+
+    def times(self, other: _Number) -> _Number:
+        return _Number(self.value * other.value, self.free or other.free)
+
+    def plus(self, other: _Number) -> _Number:
+        return _Number(self.value + other.value, self.free or other.free)
+
+    def power(self, exponent: int) -> _Number:
+        return _Number(float(self.value) ** exponent, self.free)
+
+    @property
+    def node(self) -> Node:
+        whole = not self.free and float(self.value).is_integer()
+        return Integer(int(self.value)) if whole else Constant(float(self.value))
+
+
+_ONE, _MINUS = _Number(1.0), _Number(-1.0)
+
+
+def fold(node: Node) -> Node:
+    """Return the short form of a formula.
+
+    Parameters
+    ----------
+    node : node
+        Root.
+
+    Returns
+    -------
+    node
+        Of the same value wherever `node` has one, with at most as many nodes; folding it again changes nothing.
+
+    Raises
+    ------
+    InputError
+        If a constant overflows.
+    """
+    best = node
+    # Distributing a constant can make another one mergeable; each pass that helps removes nodes, so this ends.
+    while True:
+        shorter = _fold(best)
+        if shorter == best:
+            return best
+        if complexity(shorter) >= complexity(best) and best is not node:
+            return best
+        best = shorter
+
+
+def equal(first: Node, second: Node) -> bool:
+    """Tell whether two formulas have the same short form; False is no proof that they differ.
+
+    Parameters
+    ----------
+    first, second : node
+        Roots.
+
+    Returns
+    -------
+    bool
+        True only for equal functions.
+    """
+    return fold(call("sub", first, second)) == Integer(0) or _key(fold(first)) == _key(fold(second))
+
+
+def _fold(node: Node) -> Node:
+    if not isinstance(node, Call):
+        return node
+    if node.operator in ("add", "sub", "neg"):
+        return _build_sum(_terms(node))
+    if node.operator in ("mul", "div", *_POWERS) or _whole_power(node) is not None:
+        return _build_product(*_factors(node))
+    folded = Call(node.operator, tuple(_fold(argument) for argument in node.arguments))
+    if all(isinstance(argument, Constant | Integer) for argument in folded.arguments):
+        return _constant(folded)
+    return _signed(folded)
+
+
+def _constant(node: Node) -> Node:
+    """A tree without variables as one number, if it has a value."""
+    value = float(evaluate(node, {}))
+    return Constant(value) if math.isfinite(value) else node
+
+
+def _signed(node: Call) -> Node:
+    """Move a minus sign out of an odd function, and drop it inside an even one."""
+    parity = OPERATORS[node.operator].parity
+    if parity == 0 or not _leads_negative(node.arguments[0]):
+        return node
+    positive = call(node.operator, _fold(call("neg", node.arguments[0])))
+    return positive if parity > 0 else call("neg", positive)
+
+
+def _leads_negative(node: Node) -> bool:
+    """Whether the first term carries a minus sign."""
+    (_, first), *_ = _terms(node, fold_terms=False) or [(None, _ONE)]
+    return first.value < 0.0
+
+
+def _whole_power(node: Call) -> int | None:
+    if node.operator == "pow" and isinstance(node.arguments[1], Integer) and node.arguments[1].value != 0:
+        return node.arguments[1].value
+    return None
+
+
+# ---------------------------------------------------------------------- sums
+_Terms = list[tuple[Node | None, _Number]]
+
+
+def _terms(node: Node, *, fold_terms: bool = True) -> _Terms:
+    """Terms of a sum with their coefficients, equal ones merged; None stands for the constant term."""
+    found: dict[str, tuple[Node | None, _Number]] = {}
+
+    def add(item: Node, sign: _Number) -> None:
+        if isinstance(item, Call) and item.operator in ("add", "sub"):
+            add(item.arguments[0], sign)
+            add(item.arguments[1], sign if item.operator == "add" else sign.times(_MINUS))
+            return
+        if isinstance(item, Call) and item.operator == "neg":
+            add(item.arguments[0], sign.times(_MINUS))
+            return
+        folded = _fold(item) if fold_terms else item
+        if folded != item:
+            add(folded, sign)
+            return
+        number, term = _split(item)
+        coefficient, (own, key) = number.times(sign), _key(term)
+        if key in found:
+            term, before = found[key]
+            coefficient = before.plus(coefficient if _key(term)[0] == own else coefficient.times(_MINUS))
+        found[key] = (term, coefficient)
+
+    add(node, _ONE)
+    return [(term, number) for term, number in found.values() if number.value != 0.0]
+
+
+def _key(node: Node | None) -> tuple[int, str]:
+    """Sign and name of a term or factor; the name is the same in any order of terms and factors, and for -(x - y)."""
+    if not isinstance(node, Call):
+        return 1, repr(node)
+    if node.operator in ("add", "sub", "neg"):
+        return _key_of_sum(node)
+    if node.operator in ("mul", "div"):
+        (sign, first), (other_sign, second) = (_key(argument) for argument in node.arguments)
+        if node.operator == "mul":
+            keys = sorted(_key(factor)[1] for factor in _operands(node))
+            return sign * other_sign, f"mul({','.join(keys)})"
+        return sign * other_sign, f"div({first},{second})"
+    keys_below = [_key(argument) for argument in node.arguments]
+    parity = OPERATORS[node.operator].parity
+    if parity == 0:
+        return 1, f"{node.operator}({','.join(f'{sign}{key}' for sign, key in keys_below)})"
+    (sign, key), *_ = keys_below
+    return sign if parity < 0 else 1, f"{node.operator}({key})"
+
+
+def _key_of_sum(node: Call) -> tuple[int, str]:
+    terms = [(_key(term), number) for term, number in _terms(node, fold_terms=False)]
+    named = sorted((key, number.value * sign, number.free) for (sign, key), number in terms)
+    sign = -1 if named and named[0][1] < 0.0 else 1
+    return sign, f"add({','.join(f'{value * sign!r}{free}*{key}' for key, value, free in named)})"
+
+
+def _operands(node: Node) -> list[Node]:
+    """Factors of a chain of products."""
+    if isinstance(node, Call) and node.operator == "mul":
+        return [item for argument in node.arguments for item in _operands(argument)]
+    return [node]
+
+
+def _split(node: Node) -> tuple[_Number, Node | None]:
+    """Coefficient of a folded term, and the rest of it."""
+    if isinstance(node, Constant | Integer):
+        return _Number(float(node.value), isinstance(node, Constant)), None
+    if isinstance(node, Call) and node.operator == "neg":
+        number, rest = _split(node.arguments[0])
+        return number.times(_MINUS), rest
+    if isinstance(node, Call) and node.operator in ("mul", "div"):
+        # The coefficient stands at the far left: ((2 * x) * y) / z.
+        first, second = node.arguments
+        number, rest = _split(first)
+        if rest is not None:
+            return (number, call(node.operator, rest, second)) if number != _ONE else (_ONE, node)
+        if node.operator == "mul":
+            return number, second
+    return _ONE, node
+
+
+def _build_sum(terms: _Terms) -> Node:
+    if not terms:
+        return Integer(0)
+    # A positive first term spares a sign: b - a instead of -a + b.
+    order = sorted(terms, key=lambda item: _bare_minus(item[1]))
+    (term, number), *others = order
+    total = _scaled(term, number)
+    for term, number in others:
+        if _bare_minus(number) and term is not None:
+            total = call("sub", total, term)
+        elif term is None and not number.free and number.value < 0.0:
+            total = call("sub", total, number.times(_MINUS).node)
+        else:
+            total = call("add", total, _scaled(term, number))
+    return total
+
+
+def _bare_minus(number: _Number) -> bool:
+    return number == _MINUS
+
+
+def _scaled(term: Node | None, number: _Number) -> Node:
+    if term is None:
+        return number.node
+    if number == _ONE:
+        return term
+    return _with_coefficient(term, number)
+
+
+def _with_coefficient(term: Node, number: _Number) -> Node:
+    """Put a coefficient to the far left of a product: 2 * x * y rather than 2 * (x * y)."""
+    if isinstance(term, Call) and term.operator in ("mul", "div"):
+        return call(term.operator, _with_coefficient(term.arguments[0], number), term.arguments[1])
+    return call("neg", term) if number == _MINUS else call("mul", number.node, term)
+
+
+# ---------------------------------------------------------------------- products
+_Factors = list[tuple[Node, int]]
+
+
+def _factors(node: Node) -> tuple[_Number, _Factors]:
+    """Coefficient of a product, and its factors with whole powers, equal ones merged."""
+    found: dict[str, tuple[Node, int]] = {}
+    coefficient = _ONE
+
+    def multiply(item: Node, power: int) -> None:
+        nonlocal coefficient
+        if isinstance(item, Call) and item.operator in ("mul", "div"):
+            multiply(item.arguments[0], power)
+            multiply(item.arguments[1], power if item.operator == "mul" else -power)
+            return
+        if isinstance(item, Call) and item.operator in _POWERS:
+            multiply(item.arguments[0], power * _POWERS[item.operator])
+            return
+        if isinstance(item, Call) and (whole := _whole_power(item)) is not None:
+            multiply(item.arguments[0], power * whole)
+            return
+        folded = _fold(item)
+        if folded != item:
+            multiply(folded, power)
+            return
+        if isinstance(item, Constant | Integer):
+            if item.value == 0 and power < 0:
+                raise InputError("a formula divides by the constant 0; drop it.")
+            coefficient = coefficient.times(_Number(float(item.value), isinstance(item, Constant)).power(power))
+            return
+        number, rest = _leading(item)
+        coefficient = coefficient.times(number.power(power))
+        if rest == item:
+            own, key = _key(item)
+            first, before = found.get(key, (item, 0))
+            if _key(first)[0] != own:
+                coefficient = coefficient.times(_MINUS.power(power))
+            found[key] = (first, before + power)
+        else:
+            multiply(rest, power)
+
+    multiply(node, 1)
+    return coefficient, [(factor, power) for factor, power in found.values() if power != 0]
+
+
+def _leading(node: Node) -> tuple[_Number, Node]:
+    """Move the coefficient of the first proper term, or at least its sign, out of a factor that is a sum."""
+    if not isinstance(node, Call) or node.operator not in ("add", "sub", "neg"):
+        number, rest = _split(node)
+        return (number, rest) if rest is not None else (_ONE, node)
+    terms = _terms(node, fold_terms=False)
+    if len(terms) == 1 and terms[0][0] is not None:
+        return terms[0][1], terms[0][0]
+    if len(terms) < 2:
+        return _ONE, node
+    if all(number.free for _, number in terms):
+        first = next(position for position, (term, _) in enumerate(terms) if term is not None)
+        scale = terms[first][1]
+        scaled = [(term, _Number(number.value / scale.value, True)) for term, number in terms]
+        scaled[first] = (terms[first][0], _ONE)
+        return scale, _build_sum(scaled)
+    if terms[0][1].value < 0.0:
+        return _MINUS, _build_sum([(term, number.times(_MINUS)) for term, number in terms])
+    return _ONE, node
+
+
+def _build_product(coefficient: _Number, factors: _Factors) -> Node:
+    if coefficient.value == 0.0 or not factors:
+        return coefficient.node
+    above = [_power(factor, power) for factor, power in factors if power > 0]
+    below = [_power(factor, -power) for factor, power in factors if power < 0]
+    if not below and len(above) == 1 and coefficient.free:
+        spread = _distributed(coefficient, above[0])
+        if spread is not None:
+            return spread
+    sign = coefficient == _MINUS
+    if not above:
+        numerator: Node = Integer(-1) if sign else coefficient.node
+        if len(below) == 1 and coefficient == _ONE:
+            return call("inv", below[0])
+        return call("div", numerator, _product(below))
+    product = _product(above)
+    if below:
+        product = call("div", product, _product(below))
+    return _scaled(product, coefficient)
+
+
+def _distributed(coefficient: _Number, factor: Node) -> Node | None:
+    """Multiply a constant into a sum whose terms all have constants already."""
+    if not isinstance(factor, Call) or factor.operator not in ("add", "sub"):
+        return None
+    terms = _terms(factor, fold_terms=False)
+    if not sum(not number.free for _, number in terms) <= 1:
+        return None
+    spread = _build_sum([(term, number.times(coefficient)) for term, number in terms])
+    return spread if complexity(spread) <= complexity(factor) + 2 else None
+
+
+def _product(factors: Iterable[Node]) -> Node:
+    first, *others = factors
+    for other in others:
+        first = call("mul", first, other)
+    return first
+
+
+def _power(base: Node, exponent: int) -> Node:
+    if exponent == 1:
+        return base
+    names = {power: name for name, power in _POWERS.items()}
+    return call(names[exponent], base) if exponent in names else call("pow", base, Integer(exponent))
