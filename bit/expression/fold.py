@@ -137,7 +137,12 @@ _Terms = list[tuple[Node | None, _Number]]
 
 def _terms(node: Node) -> _Terms:
     """Terms of a sum of folded terms with their coefficients, equal ones merged; None is the constant term."""
-    found: dict[str, tuple[Node | None, _Number]] = {}
+    return [(term, number) for term, number, _ in _merged(node).values()]
+
+
+def _merged(node: Node) -> dict[str, tuple[Node | None, _Number, int]]:
+    """By name: terms, their coefficients, and the signs of their names."""
+    found: dict[str, tuple[Node | None, _Number, int]] = {}
 
     def add(item: Node, sign: _Number) -> None:
         if isinstance(item, Call) and item.operator in ("add", "sub"):
@@ -150,12 +155,13 @@ def _terms(node: Node) -> _Terms:
         number, term = _split(item)
         coefficient, (own, key) = number.times(sign), _key(term)
         if key in found:
-            term, before = found[key]
-            coefficient = before.plus(coefficient if _key(term)[0] == own else coefficient.times(_MINUS))
-        found[key] = (term, coefficient)
+            term, before, first = found[key]
+            coefficient = before.plus(coefficient if first == own else coefficient.times(_MINUS))
+            own = first
+        found[key] = (term, coefficient, own)
 
     add(node, _ONE)
-    return [(term, number) for term, number in found.values() if number.value != 0]
+    return {key: entry for key, entry in found.items() if entry[1].value != 0}
 
 
 def _key(node: Node | None) -> tuple[int, str]:
@@ -167,11 +173,10 @@ def _key(node: Node | None) -> tuple[int, str]:
     if node.operator in ("add", "sub", "neg"):
         return _key_of_sum(node)
     if node.operator in ("mul", "div"):
-        (sign, first), (other_sign, second) = (_key(argument) for argument in node.arguments)
-        if node.operator == "mul":
-            keys = sorted(_key(factor)[1] for factor in _operands(node))
-            return sign * other_sign, f"mul({','.join(keys)})"
-        return sign * other_sign, f"div({first},{second})"
+        keys_of_factors = [_key(factor) for factor in (_operands(node) if node.operator == "mul" else node.arguments)]
+        names = [key for _, key in keys_of_factors]
+        sign = math.prod(sign for sign, _ in keys_of_factors)
+        return sign, f"{node.operator}({','.join(sorted(names) if node.operator == 'mul' else names)})"
     keys_below = [_key(argument) for argument in node.arguments]
     parity = OPERATORS[node.operator].parity
     if parity == 0:
@@ -181,8 +186,7 @@ def _key(node: Node | None) -> tuple[int, str]:
 
 
 def _key_of_sum(node: Call) -> tuple[int, str]:
-    terms = [(_key(term), number) for term, number in _terms(node)]
-    named = sorted((key, number.value * sign, number.free) for (sign, key), number in terms)
+    named = sorted((key, number.value * sign, number.free) for key, (_, number, sign) in _merged(node).items())
     sign = -1 if named and named[0][1] < 0.0 else 1
     return sign, f"add({','.join(f'{value * sign!r}{free}*{key}' for key, value, free in named)})"
 
@@ -263,7 +267,7 @@ _Factors = list[tuple[Node, int]]
 
 def _factors(node: Node) -> tuple[_Number, _Factors]:
     """Coefficient of a product, and its factors with whole powers, equal ones merged."""
-    found: dict[str, tuple[Node, int]] = {}
+    found: dict[str, tuple[Node, int, int]] = {}
     coefficient = _ONE
 
     def multiply(item: Node, power: int) -> None:
@@ -287,15 +291,15 @@ def _factors(node: Node) -> tuple[_Number, _Factors]:
         coefficient = coefficient.times(number.power(power))
         if rest == item:
             own, key = _key(item)
-            first, before = found.get(key, (item, 0))
-            if _key(first)[0] != own:
+            first, before, sign = found.get(key, (item, 0, own))
+            if sign != own:
                 coefficient = coefficient.times(_MINUS.power(power))
-            found[key] = (first, before + power)
+            found[key] = (first, before + power, sign)
         else:
             multiply(rest, power)
 
     multiply(node, 1)
-    return coefficient, [(factor, power) for factor, power in found.values() if power != 0]
+    return coefficient, [(factor, power) for factor, power, _ in found.values() if power != 0]
 
 
 def _leading(node: Node) -> tuple[_Number, Node]:
