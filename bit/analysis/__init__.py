@@ -4,12 +4,13 @@ read_events -> divide -> train -> measure -> draw;  run does all of them and wri
 contours and power_maps are of pairs of coefficients
 """
 
-from bit.analysis.events import Parts, divide, read_events
+from bit.analysis.events import divide, read_events
 from bit.analysis.figures import draw
 from bit.analysis.measurement import Measurement, Result, measure, results
 from bit.analysis.model import check_division, compile_kernels, evaluate, save_forest, train
 from bit.analysis.regions import Regions, contours, draw_contours, draw_power, power_maps
 from bit.analysis.workflow import Say, output_folder, run, write_json, write_text
+from bit.inference.experiment import Parts
 
 __all__ = [
     "Measurement",
