@@ -1,9 +1,10 @@
 """From a configuration to results: the steps that the commands of `bit` share.
 
 read_events -> divide -> train -> measure -> draw;  run does all of them and writes what they give;
-contours and power_maps are of pairs of coefficients
+contours and power_maps are of pairs of coefficients; comparison is of all observables and methods
 """
 
+from bit.analysis.comparison import comparison, save_comparison
 from bit.analysis.events import divide, read_events
 from bit.analysis.figures import draw
 from bit.analysis.measurement import Measurement, Result, measure, results
@@ -19,6 +20,7 @@ __all__ = [
     "Result",
     "Say",
     "check_division",
+    "comparison",
     "compile_kernels",
     "contours",
     "divide",
@@ -32,6 +34,7 @@ __all__ = [
     "read_events",
     "results",
     "run",
+    "save_comparison",
     "save_forest",
     "train",
     "write_json",

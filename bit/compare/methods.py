@@ -20,9 +20,9 @@ from bit.events import EventTable
 from bit.observables import Observable
 from bit.parity import CPParity
 
-# Distance of the points of the ratio trick from the reference point, in units of 1 / rms of the score: an event then
-# changes its weight by about so much, which is enough to be learned and still small enough to be linear.
-_DISTANCE = 0.5
+# Distance of the points of the ratio trick from the reference point, in units of 1 / rms of the score. Scores have tails
+# of many times their rms, where weights are not linear: nearer points give narrower intervals.
+_DISTANCE = 0.05
 
 
 @dataclass(frozen=True, eq=False)

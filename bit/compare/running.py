@@ -82,14 +82,15 @@ def compare(
 
         - "bit", "bit_linear": `bit.BIT` with constant and with linear leaves, one training for all coefficients;
         - "onn_binary", "onn_multiclass": `bit.baselines.ONN`, one training for each coefficient;
-        - "ratio": `bit.baselines.RatioTrick` between the reference point and one with theta_a = 0.5 / rms(t_a), t_a
+        - "ratio": `bit.baselines.RatioTrick` between the reference point and one with theta_a = 0.05 / rms(t_a), t_a
           the joint score, for each coefficient; "ratio_mixture": between the reference point and all of these at once;
         - "sally", "quadratic": `bit.baselines.SALLY` and `QuadraticClassifier`, one training for all.
     features : sequence of str, optional
         Raw features; default all. The best one for each coefficient, chosen on the training events among all of them,
         is compared in any case, and so is the true score.
     classics : sequence of str, optional
-        Classic observables (`bit.classic`); default those that the table has the features for.
+        Classic observables (`bit.classic`); default those that the table has the features for. One that is itself a
+        feature of the list is not repeated.
     extra : mapping of str to Observable or to mapping, optional
         More observables by name, such as distilled formulas: one for all coefficients, or by coefficient. What they
         were trained on must not be in the third part: ``table.split(split, seed)[0]`` is the first.
@@ -145,7 +146,7 @@ def compare(
     >>> [row.method for row in result.rows]
     ['x', 'best', 'bit', 'true']
     """
-    chosen, methods = tuple(params or table.basis.param_names), tuple(dict.fromkeys(methods))
+    chosen = tuple(params or table.basis.param_names)
     listed = tuple(table.feature_names if features is None else features)
     formulas = tuple(found.name for found in available(table)) if classics is None else tuple(classics)
     more = dict(extra or {})
@@ -167,7 +168,7 @@ def compare(
         _Contestant("true", "true", "true score", partial(_true, cp)),
         *(
             _Contestant(name, "trained", TRAINED[name].label, partial(TRAINED[name].train, task), TRAINED[name].joint)
-            for name in methods
+            for name in dict.fromkeys(methods)
         ),
     ]
     rows, notes, interrupted = _run(contestants, chosen, experiment, show_progress)
@@ -240,15 +241,11 @@ def _given(
     extra: Mapping[str, Observable | Mapping[str, Observable]],
 ) -> list[_Contestant]:
     """Observables that need no training."""
-    formulas = [classic(name) for name in classics]
-    # A classic observable that is one of the features stands in the table once.
-    same = {found.features[0] for found in formulas if len(found.features) == 1} | set(classics)
-    result = [
-        _Contestant(name, "feature", singles[name].label, partial(_one, singles[name]))
-        for name in features
-        if name not in same
-    ]
-    result += [_Contestant(found.name, "classic", found.label, partial(_one, found)) for found in formulas]
+    result = [_Contestant(name, "feature", singles[name].label, partial(_one, singles[name])) for name in features]
+    for found in map(classic, classics):
+        # One that is a feature of the list stands in the table already.
+        if found.name not in features and not (len(found.features) == 1 and found.features[0] in features):
+            result.append(_Contestant(found.name, "classic", found.label, partial(_one, found)))
     for name, given in extra.items():
         make = partial(_several, given) if isinstance(given, Mapping) else partial(_one, given)
         result.append(_Contestant(name, "extra", name, make))
@@ -311,30 +308,27 @@ def _rows(contestant: _Contestant, params: tuple[str, ...], experiment: Experime
     measured: list[Any] = [None]
     for param in params:
         found = observables[param]
-        if found is not measured[0]:  # one feature may serve all coefficients
-            # Data do not have the true score.
-            per_million = None if contestant.kind == "true" else _seconds_per_million(found, timed)
-            measured = [found, _filled(experiment, found), per_million]
-        _, template, evaluation_s = measured
+        with warnings.catch_warnings():
+            # Observables with few different values have fewer bins, and perhaps empty ones.
+            warnings.simplefilter("ignore", BitWarning)
+            if found is not measured[0]:  # one feature may serve all coefficients
+                # Data do not have the true score.
+                per_million = None if contestant.kind == "true" else _seconds_per_million(found, timed)
+                measured = [found, experiment.template(found), per_million]
+            _, template, evaluation_s = measured
+            interval = experiment.interval(template, param)
         yield Row(
             method=contestant.method,
             kind=contestant.kind,
             label=contestant.label,
             param=param,
             observable=getattr(found, "name", contestant.method),
-            interval=experiment.interval(template, param),
+            interval=interval,
             information_kept=_kept(template, experiment.test, param),
             training_s=seconds,
             evaluation_s=evaluation_s,
             joint=seconds is not None and contestant.joint,
         )
-
-
-def _filled(experiment: Experiment, found: Observable) -> Template:
-    with warnings.catch_warnings():
-        # Features with few different values have fewer bins.
-        warnings.simplefilter("ignore", BitWarning)
-        return experiment.template(found)
 
 
 def _kept(template: Template, table: EventTable, param: str) -> float | None:

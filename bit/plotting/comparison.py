@@ -89,11 +89,11 @@ def _draw(panel: Axes, result: Comparison, param: str, rows: list[Row | None]) -
         ratio = result.ratio(row)
         texts = (
             (1.05, f"{ratio:.2f}" if ratio < 99.5 else "--" if not math.isfinite(ratio) else f"{ratio:.0f}"),
-            (1.2, "--" if row.information_kept is None else f"{row.information_kept:.2f}"),
+            (1.23, "--" if row.information_kept is None else f"{row.information_kept:.2f}"),
         )
         for x, text in texts:
             panel.text(x, place, text, transform=panel.get_yaxis_transform(), va="center", fontsize=10.5)
-    for x, text in ((1.05, "width"), (1.2, "kept")):
+    for x, text in ((1.05, "width"), (1.23, "kept")):
         panel.text(x, len(rows) - 0.35, text, transform=panel.get_yaxis_transform(), fontsize=10.5, color=GREY)
     panel.set_xlim(middle - half, middle + half)
     panel.set_ylim(-0.7, len(rows) - 0.3)
