@@ -20,8 +20,8 @@ from bit.events import EventTable
 from bit.observables import Observable
 from bit.parity import CPParity
 
-# Distance of the points of the ratio trick from the reference point, in units of 1 / rms of the score. Scores have tails
-# of many times their rms, where weights are not linear: nearer points give narrower intervals.
+# Distance of the points of the ratio trick from the reference point, in units of 1 / rms of the score. Scores have
+# tails of many times their rms, where weights are not linear: nearer points give narrower intervals.
 _DISTANCE = 0.05
 
 
