@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from bit.baselines import ONN, SALLY, QuadraticClassifier, RatioTrick
-from bit.basis import FloatArray
+from bit.basis import FloatArray, Term
 from bit.errors import InputError, near_match
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.observables import Observable
 from bit.parity import CPParity
 
-# Distance of the points of the ratio trick from the reference point, in units of 1 / rms of the score. Scores have
-# tails of many times their rms, where weights are not linear: nearer points give narrower intervals.
-_DISTANCE = 0.05
+# Points of the ratio trick lie so far from the reference point that the rms of the linear effect is this, and that of the
+# quadratic one at most so much of it: scores have tails of many times their rms, where far points show squares alone.
+_LINEAR, _QUADRATIC = 0.05, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,16 +142,24 @@ def _network(task: Task, params: tuple[str, ...], *, kind: type[Any], **changes:
 
 
 def _point(table: EventTable, param: str) -> FloatArray:
-    """Reference point moved along one coefficient, to where its linear effect shows."""
+    """Reference point moved along one coefficient, to where its linear effect shows and its quadratic one does not."""
     basis = table.basis
-    w_0, w_a = np.abs(table.weights[:, 0]), table.weights[:, basis.index((param,))]
-    used = w_0 > 0.0
-    mean_square = float((w_a[used] ** 2 / w_0[used]).sum() / w_0.sum()) if used.any() else 0.0
-    if not mean_square > 0.0:
+    linear = _rms(table, (param,))
+    if not linear > 0.0:
         raise InputError(f"no interference: w_a = 0 for all events of {param!r}; there is no ratio to learn.")
+    distance = _LINEAR / linear
+    if (param, param) in basis.terms and (square := _rms(table, (param, param))) > 0.0:
+        distance = min(distance, 2.0 * _QUADRATIC * linear / square)
     point = np.array(basis.reference)
-    point[basis.param_names.index(param)] += _DISTANCE / np.sqrt(mean_square)
+    point[basis.param_names.index(param)] += distance
     return point
+
+
+def _rms(table: EventTable, term: Term) -> float:
+    """Root of the mean square of w_k / w_0."""
+    w_0, w_k = np.abs(table.weights[:, 0]), table.weights[:, table.basis.index(term)]
+    used = w_0 > 0.0
+    return float(np.sqrt((w_k[used] ** 2 / w_0[used]).sum() / w_0.sum())) if used.any() else 0.0
 
 
 _ONE_TREE = {"n_estimators": 1}

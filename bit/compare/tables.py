@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 _HEAD = ("", "interval", "rel. width", "inf. kept", "training [s]", "evaluation [s]")
 _LEGEND = (
-    "rel. width: of the interval, relative to that of the true score in as many bins",
-    "inf. kept: share of the Fisher information at the SM, rate included; what bins lose is lost for all",
+    "rel. width: of the interval, relative to that of the true score in as many bins (about 1 is the best possible)",
+    "inf. kept: share of the Fisher information at the SM, rate included; bins of the true score lose some, too",
     "training: * once for all coefficients; evaluation: of 10^6 events",
 )
 _NOTHING = "-"
