@@ -20,8 +20,8 @@ from bit.events import EventTable
 from bit.observables import Observable
 from bit.parity import CPParity
 
-# Points of the ratio trick lie so far from the reference point that the rms of the linear effect is this, and that of the
-# quadratic one at most so much of it: scores have tails of many times their rms, where far points show squares alone.
+# Points of the ratio trick lie so far from the reference point that the rms of the linear effect is this, and that of
+# the quadratic one at most so much of it: in the tails of the score, many times its rms, far points show squares alone.
 _LINEAR, _QUADRATIC = 0.05, 0.1
 
 
