@@ -210,7 +210,6 @@ def test_contour_of_three_coefficients_is_a_corner(folder):
     assert {row["label"] for row in document["results"]} == {"best features", "true ratio"}
 
 
-@pytest.mark.parametrize("binning", ["none", "equal", "optimal"])
 def test_compare_writes_tables_and_a_figure(folder):
     result = call("compare", "config.toml", "--set", 'compare.methods=["bit"]', "--set", "compare.n_best=1")
     assert result.exit_code == 0, result.output
@@ -269,6 +268,7 @@ def test_compare_writes_what_was_done_until_ctrl_c(folder, monkeypatch):
     assert "note: interrupted" in (folder / "out" / "compare.txt").read_text()
 
 
+@pytest.mark.parametrize("binning", ["none", "equal", "optimal"])
 def test_power_writes_maps_of_all_observables(folder, binning):
     assert call("train", "config.toml", "--set", "train.n_estimators=30").exit_code == 0
     quadratic = ["--set", "limits.order=quadratic", "--set", "power.n_points=9", "--set", "power.n_bins=6"]
