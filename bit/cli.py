@@ -52,6 +52,8 @@ and a fuller one:
   order = "linear"               # or "quadratic"
   [contour]                      # of 'bit contour'; [power] of 'bit power' likewise
   params = ["cHW", "cHq3"]
+  [compare]                      # of 'bit compare'
+  methods = ["bit", "bit_linear", "onn_multiclass"]
   [output]
   dir = "out"
   seed = 1
@@ -106,6 +108,7 @@ def main() -> None:
     \b
     To see it all at work:    bit demo
     With your own events:     bit run config.toml
+    Beside other methods:     bit compare config.toml
     Events to play with:      bit simulate zh -n 50000 --seed 1 -o zh.root
     """  # noqa: D301
 
@@ -318,6 +321,51 @@ def power(config: str, model: str | None, output: str | None, overrides: tuple[s
     analysis.draw_power(result, target.with_suffix(".png"))
     click.echo(result.table())
     click.echo(f"\nwritten to {target} and {target.with_suffix('.png')}")
+
+
+@main.command("compare", epilog=_EXAMPLE, short_help="All observables and methods on one sample.")
+@_config_file
+@click.option("-o", "--output", type=click.Path(), help="Results to write as JSON; default compare.json in output.dir.")
+@_overrides
+def compare_(config: str, output: str | None, overrides: tuple[str, ...]) -> None:
+    """Compare all observables and methods on the same events.
+
+    Features, classic observables, boosted information trees, classifiers (XGBoost), networks (PyTorch) and the true
+    score: for each coefficient the expected interval, the information kept, and the time of training and evaluation. A
+    method whose package is not installed is left out. A text, a LaTeX table and a figure are written beside the JSON.
+
+    Ctrl-C ends it; what was found until then is written.
+
+    \b
+    Methods:
+      bit, bit_linear             boosted information trees with constant, with linear leaves
+      onn_binary, onn_multiclass  classifiers of the sign of the interference
+      ratio, ratio_mixture        classifiers of points: of one for each coefficient, of all at once
+      sally, quadratic            networks: the score, and a ratio that is positive
+
+    \b
+    Example:
+      bit compare config.toml --set 'compare.methods=["bit", "onn_multiclass"]'
+    """  # noqa: D301
+    from bit import analysis
+    from bit.config import load_config
+
+    settings = load_config(config, overrides)
+    folder = analysis.output_folder(settings)
+    target = Path(output) if output else folder / "compare.json"
+    if target.suffix != ".json":
+        raise InputError(f"--output={output!r}: give the name of a .json file; the others stand beside it.")
+    _check_writable(target)
+    result = analysis.comparison(settings)
+    if not result.rows:
+        raise KeyboardInterrupt("nothing was finished, so nothing is written")
+    files = analysis.save_comparison(settings, result, target)
+    if output is None:
+        analysis.write_text(folder / "config.toml", settings.to_toml())
+    click.echo(result.to_text(n_best=settings.compare.n_best))
+    click.echo(f"\nwritten to {', '.join(map(str, files))}")
+    if result.interrupted:
+        raise KeyboardInterrupt(f"what was found until then is in {target}")
 
 
 @main.command(epilog=_EXAMPLE, short_help="Train, limits and figures in one go.")

@@ -46,11 +46,19 @@ Sections and keys (all but ``data.path`` have defaults)::
     n_toys = 2000                 # experiments per hypothesis
     n_points = 25                 # of the grid along each coefficient
 
+    [compare]                     # of `bit compare`; coefficients and statistics are those of [limits]
+    methods = ["bit", "onn_multiclass"]  # of bit.compare.METHODS; default: all
+    features = ["pt", "phi"]      # default: all
+    classics = ["pt_z"]           # of bit.classic.OBSERVABLES; default: those that the features allow
+    n_best = 3                    # features, and classic observables, in tables and figure; compare.json has all
+    xgboost = {n_estimators = 200}  # arguments of bit.baselines.ONN and RatioTrick; those of trees are in [train]
+    networks = {n_epochs = 50}    # arguments of bit.baselines.SALLY and QuadraticClassifier
+
     [output]
     dir = "out"
     seed = 1                      # of the division of the events, and of the training
 
-The sections ``[distill]`` and ``[compare]`` are reserved and refused.
+The section ``[distill]`` is reserved and refused.
 """
 
 from __future__ import annotations
@@ -65,6 +73,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from bit.classic import OBSERVABLES
+from bit.compare import METHODS
 from bit.errors import FileFormatError, InputError, near_match
 from bit.estimators import BoostedInformationTree
 from bit.files import existing_file
@@ -77,7 +87,7 @@ RatioBinning: TypeAlias = Literal["none", "equal", "optimal"]
 BEST, LEARNED, TRUE = "best", "learned", "true"
 """Names of observables that are not features."""
 
-_RESERVED = ("distill", "compare")
+_RESERVED = ("distill",)
 
 
 @dataclass(frozen=True)
@@ -190,6 +200,30 @@ class PowerConfig:
 
 
 @dataclass(frozen=True)
+class CompareConfig:
+    """Section ``[compare]``.
+
+    Attributes
+    ----------
+    methods : tuple of str
+        Of `bit.compare.METHODS`.
+    features, classics : tuple of str or None
+        Features and classic observables; None for all that there are.
+    n_best : int
+        So many of each are shown for every coefficient.
+    xgboost, networks : mapping
+        As in `bit.compare.compare`.
+    """
+
+    methods: tuple[str, ...] = METHODS
+    features: tuple[str, ...] | None = None
+    classics: tuple[str, ...] | None = None
+    n_best: int = 3
+    xgboost: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class OutputConfig:
     """Section ``[output]``: folder of results, and the seed."""
 
@@ -217,6 +251,8 @@ class Config:
         Regions of two coefficients.
     power : PowerConfig
         Power of tests over two coefficients.
+    compare : CompareConfig
+        Methods that are compared.
     output : OutputConfig
         Folder and seed.
 
@@ -232,6 +268,7 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     contour: ContourConfig = field(default_factory=ContourConfig)
     power: PowerConfig = field(default_factory=PowerConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def to_dict(self) -> dict[str, Any]:
@@ -339,6 +376,7 @@ def from_dict(document: Mapping[str, Any], overrides: Sequence[str] = (), *, sou
         limits=LimitsConfig(**_read("limits", merged, _LIMITS, source)),
         contour=ContourConfig(**_read("contour", merged, _CONTOUR, source)),
         power=PowerConfig(**_read("power", merged, _POWER, source)),
+        compare=CompareConfig(**_read("compare", merged, _COMPARE, source)),
         output=OutputConfig(**_read("output", merged, _OUTPUT, source)),
     )
 
@@ -409,6 +447,23 @@ def _some_texts(least: int, most: float, rule: str) -> _Rule:
         return names
 
     return check
+
+
+def _some_of(options: Sequence[str]) -> _Rule:
+    def check(value: Any) -> tuple[str, ...]:
+        names = _texts(value)
+        for name in names:
+            if name not in options:
+                raise _RuleError(f"no {name!r}: {near_match(name, options).rstrip('.')}")
+        return names
+
+    return check
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _RuleError("a table of arguments is needed, such as {n_estimators = 200}")
+    return dict(value)
 
 
 def _levels(value: Any) -> tuple[float, ...]:
@@ -489,6 +544,14 @@ _POWER: dict[str, _Rule] = {
     "method": _one_of(*get_args(PowerMethod)),
     "n_toys": _integer(1),
     "n_points": _integer(2),
+}
+_COMPARE: dict[str, _Rule] = {
+    "methods": _some_of(METHODS),
+    "features": _texts,
+    "classics": _some_of(tuple(OBSERVABLES)),
+    "n_best": _integer(1),
+    "xgboost": _arguments,
+    "networks": _arguments,
 }
 _OUTPUT: dict[str, _Rule] = {"dir": _text, "seed": _integer(0)}
 

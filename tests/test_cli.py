@@ -90,8 +90,8 @@ def fails(code, *arguments):
 def test_version_and_help():
     assert call("--version").output == f"bit, version {bit.__version__}\n"
     listing = call("--help").output
-    commands = ["contour", "demo", "export", "limits", "power", "run", "simulate", "train", "warmup"]
-    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-9:] == commands
+    commands = ["compare", "contour", "demo", "export", "limits", "power", "run", "simulate", "train", "warmup"]
+    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-10:] == commands
     for command in commands:
         result = call(command, "--help")
         assert result.exit_code == 0
@@ -208,6 +208,64 @@ def test_contour_of_three_coefficients_is_a_corner(folder):
     pairs = [("cHW", "cHWtil"), ("cHW", "cHq3"), ("cHWtil", "cHq3")]
     assert [tuple(row["names"]) for row in document["results"]] == [pair for pair in pairs for _ in range(2)]
     assert {row["label"] for row in document["results"]} == {"best features", "true ratio"}
+
+
+def test_compare_writes_tables_and_a_figure(folder):
+    result = call("compare", "config.toml", "--set", 'compare.methods=["bit"]', "--set", "compare.n_best=1")
+    assert result.exit_code == 0, result.output
+    out = folder / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "compare.json",
+        "compare.txt",
+        "compare.tex",
+        "compare.png",
+        "config.toml",
+    }
+    assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
+    document = json.loads((out / "compare.json").read_text())
+    assert document["config"]["compare"]["methods"] == ["bit"]
+    found = bit.compare.Comparison.from_dict(document)
+    assert [row.method for row in found.rows] == ["pt", "phi", "best", "bit", "true"] * 2
+    text = found.to_text(n_best=1)
+    assert (out / "compare.txt").read_text() == text + "\n"
+    assert (out / "compare.tex").read_text() == found.to_latex(n_best=1)
+    assert text in result.output
+    # The events are those of the other commands, so that the best feature has the interval that 'bit run' gives.
+    assert call("run", "config.toml").exit_code == 0
+    rows = json.loads((out / "results.json").read_text())["intervals"]
+    there = {(row["param"], row["observable"]): row for row in rows}
+    for param in ("cHW", "cHWtil"):
+        for name in ("best", "true"):
+            row, other = found.row(name, param), there[param, name]
+            assert (row.interval.lower, row.interval.upper) == (other["lower"], other["upper"])
+    # Again from what was written, into another place.
+    again = call("compare", "out/config.toml", "-o", "again.json", "--set", 'compare.methods=["bit"]')
+    assert again.exit_code == 0, again.output
+    assert {path.name for path in folder.glob("again.*")} == {"again.json", "again.txt", "again.tex", "again.png"}
+
+
+def test_compare_refuses_bad_input_at_once(folder):
+    assert "did you mean 'bit'" in fails(1, "compare", "config.toml", "--set", 'compare.methods=["bitt"]')
+    assert "no feature 'pT'" in fails(1, "compare", "config.toml", "--set", 'compare.features=["pT"]')
+    assert "no parameter" in fails(1, "compare", "config.toml", "--set", "compare.xgboost={n_tree=3}")
+    assert "name of a .json file" in fails(1, "compare", "config.toml", "-o", "table.tex")
+    assert not list(folder.glob("table*"))
+
+
+def test_compare_writes_what_was_done_until_ctrl_c(folder, monkeypatch):
+    fit = bit.BIT.fit
+
+    def interrupted(self, table):
+        fit(self, table).interrupted_ = True
+        return self
+
+    monkeypatch.setattr(bit.BIT, "fit", interrupted)
+    message = fails(130, "compare", "config.toml", "--set", 'compare.methods=["bit"]')
+    assert "what was found until then is in out/compare.json" in message
+    found = json.loads((folder / "out" / "compare.json").read_text())
+    assert found["interrupted"]
+    assert {row["method"] for row in found["rows"]} == {"pt", "phi", "best", "true"}
+    assert "note: interrupted" in (folder / "out" / "compare.txt").read_text()
 
 
 @pytest.mark.parametrize("binning", ["none", "equal", "optimal"])

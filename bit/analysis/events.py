@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bit import plotting
 from bit.config import BEST, LEARNED, TRUE, Config
 from bit.errors import InputError, near_match
 from bit.events import EventTable
 from bit.files import existing_file
+from bit.inference.experiment import Parts
 from bit.io.arrays import read_npz, read_parquet
 from bit.io.lhe import read_lhe
 from bit.io.root import read_root
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """Disjoint parts of a sample, each scaled to the full cross-section.
-
-    Attributes
-    ----------
-    train, edges, test : EventTable
-        For training, for choosing bins, and for results.
-    """
-
-    train: EventTable
-    edges: EventTable
-    test: EventTable
 
 
 def read_events(config: Config) -> EventTable:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bit.analysis.events import Parts
 from bit.config import Config
 from bit.errors import BitWarning
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.export import to_json
 from bit.inference import UnbinnedLikelihood
+from bit.inference.experiment import Parts
 from bit.metrics import rho2
 from bit.parity import CPParity
 from bit.processes.analytic import PowerLaw
