@@ -1,9 +1,14 @@
-"""Trees of other programs, brought into the form of a forest."""
+"""Trees of other programs, brought into the form of a forest.
+
+A forest sends NaN to the right. Where a program sends it to the left, a further split follows on the right,
+x < 3.4028235e38 (the largest float32 number): what goes left there is a number, anything else takes a copy of the left
+branch, without further splits by this feature.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +16,8 @@ import numpy.typing as npt
 import bit
 from bit.basis import FloatArray
 from bit.trees.forest import Forest, TreeGroup
+
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 class ImportedTree(NamedTuple):
@@ -24,6 +31,8 @@ class ImportedTree(NamedTuple):
         ``float32(x) < threshold`` goes left, anything else right.
     left, right : ndarray of int64, shape (n_nodes,)
         Children.
+    nan_left : ndarray of bool, shape (n_nodes,)
+        Whether NaN goes left.
     value : ndarray of float64, shape (n_nodes,)
         Values of the leaves, the learning rate folded in.
     gain : ndarray of float64, shape (n_nodes,)
@@ -38,6 +47,7 @@ class ImportedTree(NamedTuple):
     threshold: npt.NDArray[np.float32]
     left: npt.NDArray[np.int64]
     right: npt.NDArray[np.int64]
+    nan_left: npt.NDArray[np.bool_]
     value: FloatArray
     gain: FloatArray
     n_events: npt.NDArray[np.int64]
@@ -45,10 +55,18 @@ class ImportedTree(NamedTuple):
 
 
 def forest_of_trees(
-    trees: Sequence[ImportedTree], *, base: float, feature_names: Sequence[str], output: str, estimator: str
+    trees: Sequence[ImportedTree],
+    *,
+    base: float,
+    feature_names: Sequence[str],
+    output: str,
+    estimator: str,
+    missing_values: bool,
 ) -> Forest:
     """Return a forest with one output; ValueError if a tree points to what does not exist."""
-    ordered = [_in_order(tree, len(feature_names)) for tree in trees]
+    for tree in trees:
+        _require_tree(tree, len(feature_names))
+    ordered = [_in_order(tree, missing_values) for tree in trees]
     tree_offset = np.cumsum([0, *(len(tree.feature) for tree in ordered)])
     shifts = tree_offset[:-1].tolist()
 
@@ -85,23 +103,63 @@ def forest_of_trees(
     )
 
 
-def _in_order(tree: ImportedTree, n_features: int) -> ImportedTree:
-    """The nodes that can be reached, parents before children: programs leave gaps where they pruned."""
-    n_nodes = len(tree.feature)
-    order, open_nodes = [], [0]
+def _require_tree(tree: ImportedTree, n_features: int) -> None:
+    n_visited, open_nodes = 0, [0]
     while open_nodes:
         node = open_nodes.pop()
-        order.append(node)
-        if len(order) > n_nodes:
+        if not 0 <= node < len(tree.feature) or tree.feature[node] >= n_features:
+            raise ValueError("a node points to a feature or a child that does not exist")
+        n_visited += 1
+        if n_visited > len(tree.feature):
             raise ValueError("a tree runs in circles")
         if tree.feature[node] >= 0:
             open_nodes += [int(tree.right[node]), int(tree.left[node])]
-    if min(order) < 0 or tree.feature[order].max() >= n_features:
-        raise ValueError("a node points to a feature or a child that does not exist")
-    number = np.full(n_nodes, -1)
-    number[order] = np.arange(len(order))
-    reached: dict[str, Any] = {name: values[order] for name, values in tree._asdict().items()}
-    kept = ImportedTree(**reached)
-    inner = kept.feature >= 0
-    left, right = (np.where(inner, number[np.where(inner, child, 0)], -1) for child in (kept.left, kept.right))
-    return kept._replace(left=left, right=right)
+
+
+def _in_order(tree: ImportedTree, missing_values: bool) -> ImportedTree:
+    """The nodes that can be reached, parents before children, and the splits that part NaN from numbers."""
+    feature, left, right = tree.feature.tolist(), tree.left.tolist(), tree.right.tolist()
+    source: list[int] = []  # node of the tree
+    threshold: list[float] = []
+    children: list[list[int]] = []
+
+    def append(node: int, value: float) -> int:
+        source.append(node)
+        threshold.append(value)
+        children.append([-1, -1])
+        return len(source) - 1
+
+    # A node, which of the features before it are known to be NaN or not, and whose child it becomes.
+    open_nodes: list[tuple[int, dict[int, bool], list[int], int]] = [(0, {}, [-1], 0)]
+    while open_nodes:
+        node, is_nan, place, side = open_nodes.pop()
+        while is_nan.get(feature[node], False):
+            node = left[node] if tree.nan_left[node] else right[node]
+        place[side] = number = append(node, float(tree.threshold[node]))
+        f = feature[node]
+        if f < 0:
+            continue
+        is_number = is_nan | {f: False}
+        if missing_values and tree.nan_left[node] and f not in is_nan:
+            further = append(node, _LARGEST)
+            children[number][1] = further
+            open_nodes.append((left[node], is_nan | {f: True}, children[further], 1))
+            open_nodes.append((right[node], is_number, children[further], 0))
+        else:
+            open_nodes.append((right[node], is_nan, children[number], 1))
+        open_nodes.append((left[node], is_number, children[number], 0))
+    both = np.array(children, dtype=np.int64)
+    # Copies and additional splits gained nothing, and their events are unknown.
+    first = np.zeros(len(source), dtype=np.bool_)
+    first[np.unique(source, return_index=True)[1]] = True
+    return ImportedTree(
+        feature=tree.feature[source],
+        threshold=np.array(threshold, dtype=np.float32),
+        left=both[:, 0],
+        right=both[:, 1],
+        nan_left=np.zeros(len(source), dtype=np.bool_),
+        value=tree.value[source],
+        gain=np.where(first, tree.gain[source], 0.0),
+        n_events=np.where(first, tree.n_events[source], 0),
+        sum_w0=np.where(first, tree.sum_w0[source], 0.0),
+    )

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
+from bit.errors import InputError
 from bit.export._tables import base_of_sum, describe, groups_with_trees, output_names, require_constant_leaves
 from bit.files import replacing
 from bit.trees.forest import Forest, TreeGroup
@@ -47,15 +48,17 @@ def to_correctionlib(forest: Forest, path: str | os.PathLike[str]) -> None:
         Trees with constant leaves, any number of outputs and groups, with or without exact parity. A model that was
         trained with ``positive=True`` is written before its projection, and the description says so.
     path : str or path-like
-        The file, compressed if it ends in ``.gz``; an older one is replaced only by a complete one.
+        The file, ``.json`` or compressed ``.json.gz``; an older one is replaced only by a complete one.
 
     Raises
     ------
     InputError
         If leaves are linear (formulas of correctionlib cannot round x to float32, so that their values would differ),
-        or the file cannot be written.
+        or the file has another suffix, or it cannot be written.
     """
     require_constant_leaves(forest, "correctionlib")
+    if not str(path).endswith((".json", ".json.gz")):
+        raise InputError(f"{path}: correctionlib reads files that end in .json or .json.gz; name it so.")
     text = json.dumps(_document(forest), allow_nan=False, ensure_ascii=False) + "\n"
     content = text.encode()
     with replacing(path) as temporary:

@@ -20,17 +20,18 @@ def from_hist_gradient_boosting(model: Any, *, missing_values: bool = True) -> F
 
     scikit-learn compares x <= v in double precision, a forest float32(x) < t: with t the float32 number after the
     largest one that is not above v both agree for every x that is a float32 number. The sum is scikit-learn's, base
-    first, then tree by tree, bit for bit. Where a split only parts missing values from all others (v infinite), values
-    from 3.4028235e38 on, the largest float32 number and infinity, count as missing.
+    first, then tree by tree, bit for bit. Where a split only parts missing values from all others (v infinite), +inf
+    and 3.4028235e38, the largest float32 number, count as missing.
 
     Parameters
     ----------
     model : HistGradientBoostingRegressor
         Fitted; loss squared_error, absolute_error or quantile, features without categories.
     missing_values : bool, default=True
-        Whether events may hold NaN, which a forest sends to the right. True refuses models that send it to the left
-        somewhere, as scikit-learn does at about half of the splits if there was no NaN in the training; False reads
-        them, for events without NaN.
+        Whether events may hold NaN. A forest sends it to the right; where the model sends it to the left, as at about
+        half of the splits if there was no NaN in the training, a further split, x < 3.4028235e38, parts it from
+        numbers. These trees are larger, and +inf counts as missing there. False leaves the trees as they are, for
+        events without NaN.
 
     Returns
     -------
@@ -52,31 +53,28 @@ def from_hist_gradient_boosting(model: Any, *, missing_values: bool = True) -> F
         raise InputError(f"a {type(model).__name__} was given: a fitted HistGradientBoostingRegressor is needed.")
     if model.loss not in _IDENTITY_LINKS:
         raise InputError(f"loss={model.loss!r} predicts exp(sum of trees): {', '.join(_IDENTITY_LINKS)} can be read.")
-    trees = [_tree(predictor.nodes, missing_values) for (predictor,) in predictors]
+    trees = [_tree(predictor.nodes) for (predictor,) in predictors]
     names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(model.n_features_in_)])
     return forest_of_trees(
         trees,
         base=float(np.ravel(model._baseline_prediction)[0]),
         feature_names=tuple(str(name) for name in names),
         output="y0",
+        missing_values=missing_values,
         estimator=type(model).__name__,
     )
 
 
-def _tree(nodes: Any, missing_values: bool) -> ImportedTree:
+def _tree(nodes: Any) -> ImportedTree:
     inner = nodes["is_leaf"] == 0
     if nodes["is_categorical"][inner].any():
         raise InputError("the model splits by categories: a forest compares numbers; train with categories as numbers.")
-    if missing_values and nodes["missing_go_to_left"][inner].any():
-        raise InputError(
-            "the model sends missing values to the left at some splits, and a forest sends NaN to the right: for "
-            "events without NaN give missing_values=False."
-        )
     return ImportedTree(
         feature=np.where(inner, nodes["feature_idx"], -1),
         threshold=_strict(nodes["num_threshold"]),
         left=nodes["left"].astype(np.int64),
         right=nodes["right"].astype(np.int64),
+        nan_left=nodes["missing_go_to_left"].astype(np.bool_),
         value=nodes["value"].astype(np.float64),
         gain=nodes["gain"].astype(np.float64),
         n_events=nodes["count"].astype(np.int64),

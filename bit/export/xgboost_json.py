@@ -233,8 +233,9 @@ def from_xgboost(path: str | os.PathLike[str], *, missing_values: bool = True) -
         JSON written by ``save_model`` or by `to_xgboost`: booster gbtree, objective reg:squarederror, one number per
         leaf, splits of numbers.
     missing_values : bool, default=True
-        Whether events may hold NaN, which a forest sends to the right. True refuses models that send it to the left
-        somewhere; False reads them, for events without NaN.
+        Whether events may hold NaN. A forest sends it to the right; where the model sends it to the left
+        (``default_left``), a further split, x < 3.4028235e38, parts it from numbers. These trees are larger, and
+        +inf counts as missing there. False leaves the trees as they are, for events without NaN.
 
     Returns
     -------
@@ -306,7 +307,7 @@ def xgboost_from_document(document: Any, source: str, *, missing_values: bool = 
                 "update bit."
             )
         _check_kind(learner, source)
-        trees = [_tree(fields, source, missing_values) for fields in learner["gradient_booster"]["model"]["trees"]]
+        trees = [_tree(fields, source) for fields in learner["gradient_booster"]["model"]["trees"]]
         parameters = learner["learner_model_param"]
         n_features = int(parameters["num_feature"])
         return forest_of_trees(
@@ -314,6 +315,7 @@ def xgboost_from_document(document: Any, source: str, *, missing_values: bool = 
             base=float(np.float32(parameters["base_score"].strip("[]"))),
             feature_names=tuple(learner.get("feature_names") or (f"x{i}" for i in range(n_features))),
             output=attributes.get("output", "y0"),
+            missing_values=missing_values,
             estimator="XGBoost " + ".".join(str(part) for part in document["version"]),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -336,7 +338,7 @@ def _check_kind(learner: dict[str, Any], source: str) -> None:
             raise FileFormatError(f"{source}: {name} is {value!r}; {_REMEDY}.")
 
 
-def _tree(fields: dict[str, Any], source: str, missing_values: bool) -> ImportedTree:
+def _tree(fields: dict[str, Any], source: str) -> ImportedTree:
     left, right, feature, default_left, split_type = (
         np.array(fields[name], dtype=np.int64)
         for name in ("left_children", "right_children", "split_indices", "default_left", "split_type")
@@ -349,16 +351,12 @@ def _tree(fields: dict[str, Any], source: str, missing_values: bool) -> Imported
     inner = left >= 0
     if split_type[inner].any():
         raise FileFormatError(f"{source} has splits of categories; {_REMEDY}.")
-    if missing_values and default_left[inner].any():
-        raise FileFormatError(
-            f"{source} sends missing values to the left at some splits, and a forest sends NaN to the right: for "
-            "events without NaN read it with bit.export.from_xgboost(path, missing_values=False)."
-        )
     return ImportedTree(
         feature=np.where(inner, feature, -1),
         threshold=conditions,
         left=left,
         right=right,
+        nan_left=default_left.astype(np.bool_),
         value=conditions.astype(np.float64),
         gain=gain.astype(np.float64),
         n_events=np.zeros(len(left), dtype=np.int64),
