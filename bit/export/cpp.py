@@ -125,6 +125,7 @@ struct Group {
 };
 
 inline constexpr std::size_t max_terms = $max_terms;
+inline constexpr std::size_t max_trees = $max_trees;
 inline constexpr std::array<double, n_outputs> base = $base;
 $tables
 inline constexpr std::array<Group, $n_groups> groups = $groups;
@@ -138,6 +139,7 @@ inline double rounded(double slope, double deviation) noexcept {
 inline std::array<double, n_outputs> sum_of_trees(const std::array<float, n_features>& x) noexcept {
   std::array<double, n_outputs> total = base;
   for (const Group& group : groups) {
+    std::array<std::size_t, max_trees> leaves;  // the next walk does not wait for the sum
     for (std::size_t tree = 0; tree < group.n_trees; ++tree) {
       std::size_t at = static_cast<std::size_t>(group.roots[tree]);
       for (std::int32_t step = 0; step < group.depths[tree]; ++step) {
@@ -145,7 +147,10 @@ inline std::array<double, n_outputs> sum_of_trees(const std::array<float, n_feat
         const bool right = !(x[static_cast<std::size_t>(node.feature)] < node.threshold);
         at = static_cast<std::size_t>(node.children[right]);
       }
-      const std::size_t leaf = at - group.n_splits;
+      leaves[tree] = at - group.n_splits;
+    }
+    for (std::size_t tree = 0; tree < group.n_trees; ++tree) {
+      const std::size_t leaf = leaves[tree];
       const double* value = group.values + leaf * group.n_outputs;
       if (group.n_terms == 0) {
         for (std::size_t k = 0; k < group.n_outputs; ++k) {
@@ -296,6 +301,7 @@ def _header(forest: Forest, name: str) -> str:
         feature_names=_array(map(_text, (feature["name"] for feature in features))),
         feature_units=_array(map(_text, (feature["unit"] for feature in features))),
         output_names=_array(map(_text, output_names(forest))),
+        max_trees=max([1, *(len(group.roots) for group in groups)]),
         max_terms=max([1, *(group.n_terms for group in groups)]),
         base=_array(_hexadecimal(forest.base)),
         tables="".join(_tables(i, *parts) for i, parts in enumerate(zip(groups, depths, strict=True))),
