@@ -16,6 +16,7 @@ test-slow: .venv/.dev
 bench: .venv/.bench
 	$(BIN)/python benchmarks/compare_boosters.py
 	$(BIN)/python benchmarks/prediction.py
+	$(BIN)/python benchmarks/cpp_header.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/information.py
 	$(BIN)/python benchmarks/linear_leaves.py

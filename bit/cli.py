@@ -422,8 +422,13 @@ def warmup() -> None:
 # ---------------------------------------------------------------------- exports
 @main.command(short_help="Write trained trees for other programs.")
 @click.argument("model", type=click.Path(), metavar="FOREST.json")
-@click.option("--to", type=click.Choice(["json", "cpp", "numpy", "onnx"]), required=True, help="Format.")
-@click.option("-o", "--output", type=click.Path(), required=True, help="File to write.")
+@click.option(
+    "--to",
+    type=click.Choice(["json", "cpp", "numpy", "onnx", "xgboost", "correctionlib"]),
+    required=True,
+    help="Format.",
+)
+@click.option("-o", "--output", type=click.Path(), required=True, help="File to write; xgboost: or folder.")
 @click.option("--name", help="cpp: namespace.  [default: observable]")
 @click.option("--check", is_flag=True, help="Evaluate the file that was written, and compare with the forest.")
 @click.option("--data", type=click.Path(), help="Events of the check; default: 10000 that try every threshold.")
@@ -432,16 +437,19 @@ def export(model: str, to: Any, output: str, name: str | None, check: bool, data
 
     \b
     Formats:
-      json   bit-forest/1, which bit itself reads
-      cpp    a C++17 header without dependencies, in double precision
-      numpy  a Python module that needs numpy only, in double precision
-      onnx   a model for onnxruntime and others, in single precision
+      json           bit-forest/1, which bit itself reads
+      cpp            a C++17 header without dependencies, in double precision
+      numpy          a Python module that needs numpy only, in double precision
+      onnx           a model for onnxruntime and others, in single precision
+      xgboost        XGBoost's JSON, in single precision: a folder with a file for
+                     each output, or with one output a file that ends in .json
+      correctionlib  corrections in double precision, .json or .json.gz
 
     \b
     Example:
       bit export forest.json --to cpp -o observable.hpp --check
     """  # noqa: D301
-    from bit.export import load, to_cpp, to_json, to_numpy, to_onnx
+    from bit.export import load, to_correctionlib, to_cpp, to_json, to_numpy, to_onnx, to_xgboost
     from bit.export.check import check_export, probe_events
     from bit.trees.forest import Forest
 
@@ -458,10 +466,18 @@ def export(model: str, to: Any, output: str, name: str | None, check: bool, data
             f"{model} holds an ensemble: export its forests one by one, bit.load({model!r}).members_[i] with "
             f"bit.export.to_{to}."
         )
-    _check_writable(output)
+    if to != "xgboost":
+        _check_writable(output)
     features = _features_of(forest, data) if data else probe_events(forest)
-    write: Any = {"json": to_json, "cpp": partial(to_cpp, name=name), "numpy": to_numpy, "onnx": to_onnx}[to]
-    write(forest, output)
+    writers: dict[str, Callable[[Forest, str], object]] = {
+        "json": to_json,
+        "cpp": partial(to_cpp, name=name),
+        "numpy": to_numpy,
+        "onnx": to_onnx,
+        "xgboost": to_xgboost,
+        "correctionlib": to_correctionlib,
+    }
+    writers[to](forest, output)
     click.echo(f"written to             {output}")
     if check:
         found = check_export(forest, output, to, features, name=name)

@@ -37,7 +37,7 @@ OWNERS = {
     "numba": {"kernels/_jit.py"},
     "llvmlite": {"kernels/_jit.py"},
     "vegas": {"processes/phase_space.py"},
-    "xgboost": {"baselines/_xgboost.py"},
+    "xgboost": {"baselines/_xgboost.py", "export/check.py"},
     "torch": {"baselines/neural.py", "distill/_symbolnet.py"},
     "iminuit": {"inference/minimize.py", "distill/refit.py"},
     "uproot": {"io/root.py"},
@@ -54,7 +54,7 @@ OWNERS = {
     "tqdm": {"progress.py"},
     "onnx": {"export/onnx.py"},
     "onnxruntime": {"export/check.py"},
-    "correctionlib": {"export/correctionlib.py"},
+    "correctionlib": {"export/check.py"},
 }
 FREE = {"numpy", "scipy", "pandas", "sklearn"}
 

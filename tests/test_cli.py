@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from reference.export_cases import FORMATS
+from reference.export_cases import EXACT, FORMATS, SUFFIX
 
 import bit
 from bit import CPParity, EventTable, PolynomialBasis, analysis, read_lhe, read_npz, read_root, write_npz, write_root
@@ -454,14 +454,17 @@ def forest(folder):
 
 @pytest.mark.parametrize("to", FORMATS)
 def test_export_writes_and_checks(forest, to):
-    assert call("export", "model.json", "--to", to, "-o", "plain").output == "written to             plain\n"
-    result = call("export", "model.json", "--to", to, "-o", "checked", "--check")
+    plain, checked = (name + SUFFIX.get(to, "") for name in ("plain", "checked"))
+    assert call("export", "model.json", "--to", to, "-o", plain).output == f"written to             {plain}\n"
+    result = call("export", "model.json", "--to", to, "-o", checked, "--check")
     assert result.exit_code == 0, result.output
     assert re.search(r"events compared +10000\n", result.output)
     largest, allowed = re.search(r"largest deviation +(\S+) \(rounding explains up to (\S+)\)", result.output).groups()
     assert float(largest) <= float(allowed) < 1e-5
-    assert (float(allowed) == 0) == (to != "onnx")
-    assert Path("plain").read_bytes() == Path("checked").read_bytes()
+    assert (float(allowed) == 0) == (to in EXACT)
+    first, second = (sorted([path, *path.glob("*.json")]) for path in (Path(plain), Path(checked)))
+    assert len(first) == len(second) == (1 + len(forest.base) if to == "xgboost" else 1)
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, second, strict=True) if a.is_file())
 
 
 def test_export_checks_with_events_of_a_file(forest):
@@ -494,6 +497,7 @@ def test_mistakes_in_exports_are_one_sentence(forest, folder):
         ("leave it out for --to onnx", ["model.json", "--to", "onnx", "-o", "a", "--name", "b"]),
         ("add --check, or leave it out", ["model.json", "--to", "numpy", "-o", "a", "--data", "events.root"]),
         ("the folder missing does not exist", ["model.json", "--to", "numpy", "-o", "missing/a"]),
+        ("one: name a folder", ["model.json", "--to", "xgboost", "-o", "a.json"]),
         ("no such file: a.npz", ["model.json", "--to", "numpy", "-o", "a", "--check", "--data", "a.npz"]),
     ):
         said = fails(1, "export", *arguments)

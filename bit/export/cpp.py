@@ -1,4 +1,26 @@
-"""A forest as a C++17 header that needs nothing but the standard library."""
+"""A forest as a C++17 header that needs nothing but the standard library.
+
+In ROOT, with ``observable.hpp`` beside the macro and the names of the forest's features as columns of the tree (here
+``pt_z``, ``phi``, ``mll``, in the order of ``observable::feature_names``)::
+
+    #include "observable.hpp"
+
+    auto events = ROOT::RDataFrame("events", "zh.root");
+    auto with_r = events.Define("r", [](double pt_z, double phi, double mll) {
+        const double x[] = {pt_z, phi, mll};
+        return observable::evaluate(x)[0];                  // observable::output_names[0]
+    }, {"pt_z", "phi", "mll"});
+
+and from Python::
+
+    ROOT.gInterpreter.Declare('#include "observable.hpp"')
+    events = ROOT.RDataFrame("events", "zh.root").Define(
+        "r", "const double x[] = {pt_z, phi, mll}; return observable::evaluate(x)[0];"
+    )
+
+``evaluate`` has no state, so any number of threads (``ROOT::EnableImplicitMT``) may call it. A complete program without
+ROOT, which reads CSV, is ``tests/export/example.cpp``.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +38,7 @@ from bit.errors import InputError
 from bit.export._tables import Tables, describe, groups_with_trees, output_names, tables_of, wrapped
 from bit.files import replacing
 from bit.trees.forest import Forest
+from bit.trees.walk import depths_of
 
 _RESERVED: Final = """
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const
@@ -70,12 +93,12 @@ namespace detail {
 static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<double>::is_iec559, "IEEE 754 is needed");
 static_assert(FLT_EVAL_METHOD == 0, "numbers wider than double would round otherwise: on 32-bit x86 use -mfpmath=sse");
 
-// Children and roots are numbers of splits, or ~leaf (negative) for leaves.
-struct Split {
+// A split has its left and right child; a leaf leads to itself, so that all paths of a tree are equally long and the
+// processor has no branch to guess.
+struct Node {
   std::int32_t feature;
   float threshold;
-  std::int32_t left;
-  std::int32_t right;
+  std::int32_t children[2];
 };
 
 // To each output of a leaf is added slope * (min(max(x[feature], low), high) - centre).
@@ -91,15 +114,18 @@ struct Group {
   std::size_t n_trees;
   std::size_t n_outputs;
   std::size_t n_terms;           // of each leaf; 0 for constant leaves
+  std::size_t n_splits;
   const std::int32_t* roots;     // [n_trees]
+  const std::int32_t* depths;    // [n_trees]: splits on the longest path
   const std::int32_t* outputs;   // [n_outputs]
-  const Split* splits;
+  const Node* nodes;             // splits, then leaves
   const double* values;          // [leaf][n_outputs]
   const Term* terms;             // [leaf][n_terms]
   const double* slopes;          // [leaf][n_terms][n_outputs]
 };
 
 inline constexpr std::size_t max_terms = $max_terms;
+inline constexpr std::size_t max_trees = $max_trees;
 inline constexpr std::array<double, n_outputs> base = $base;
 $tables
 inline constexpr std::array<Group, $n_groups> groups = $groups;
@@ -113,14 +139,25 @@ inline double rounded(double slope, double deviation) noexcept {
 inline std::array<double, n_outputs> sum_of_trees(const std::array<float, n_features>& x) noexcept {
   std::array<double, n_outputs> total = base;
   for (const Group& group : groups) {
+    std::array<std::size_t, max_trees> leaves;  // the next walk does not wait for the sum
     for (std::size_t tree = 0; tree < group.n_trees; ++tree) {
-      std::int32_t at = group.roots[tree];
-      while (at >= 0) {
-        const Split& split = group.splits[at];
-        at = x[static_cast<std::size_t>(split.feature)] < split.threshold ? split.left : split.right;
+      std::size_t at = static_cast<std::size_t>(group.roots[tree]);
+      for (std::int32_t step = 0; step < group.depths[tree]; ++step) {
+        const Node& node = group.nodes[at];
+        const bool right = !(x[static_cast<std::size_t>(node.feature)] < node.threshold);
+        at = static_cast<std::size_t>(node.children[right]);
       }
-      const std::size_t leaf = static_cast<std::size_t>(~at);
+      leaves[tree] = at - group.n_splits;
+    }
+    for (std::size_t tree = 0; tree < group.n_trees; ++tree) {
+      const std::size_t leaf = leaves[tree];
       const double* value = group.values + leaf * group.n_outputs;
+      if (group.n_terms == 0) {
+        for (std::size_t k = 0; k < group.n_outputs; ++k) {
+          total[static_cast<std::size_t>(group.outputs[k])] += value[k];
+        }
+        continue;
+      }
       const Term* terms = group.terms + leaf * group.n_terms;
       const double* slopes = group.slopes + leaf * group.n_terms * group.n_outputs;
       double deviation[max_terms] = {};
@@ -169,16 +206,17 @@ inline void evaluate(const double* x, std::size_t n_events, double* out) noexcep
 
 _TABLES: Final = Template("""
 inline constexpr std::array<std::int32_t, $n_trees> roots_$i = $roots;
+inline constexpr std::array<std::int32_t, $n_trees> depths_$i = $depths;
 inline constexpr std::array<std::int32_t, $n_outputs> outputs_$i = $outputs;
-inline constexpr std::array<Split, $n_splits> splits_$i = $splits;
+inline constexpr std::array<Node, $n_nodes> nodes_$i = $nodes;
 inline constexpr std::array<double, $n_values> values_$i = $values;
 inline constexpr std::array<Term, $n_all_terms> terms_$i = $terms;
 inline constexpr std::array<double, $n_slopes> slopes_$i = $slopes;
 """)
 
 _GROUP: Final = Template(
-    "{$n_trees, $n_outputs, $n_terms, roots_$i.data(), outputs_$i.data(), splits_$i.data(), values_$i.data(), "
-    "terms_$i.data(), slopes_$i.data()}"
+    "{$n_trees, $n_outputs, $n_terms, $n_splits, roots_$i.data(), depths_$i.data(), outputs_$i.data(), "
+    "nodes_$i.data(), values_$i.data(), terms_$i.data(), slopes_$i.data()}"
 )
 
 _PARITY: Final = Template("""
@@ -245,7 +283,9 @@ def _check_name(name: str) -> None:
 
 def _header(forest: Forest, name: str) -> str:
     description = describe(forest)
-    groups = [tables_of(group) for group in groups_with_trees(forest)]
+    trees = groups_with_trees(forest)
+    groups = [tables_of(group) for group in trees]
+    depths = [depths_of(group.feature, group.left, group.right, group.tree_offset) for group in trees]
     features = description["features"]
     comment = json.dumps(description, indent=2, ensure_ascii=True).splitlines()
     return _HEADER.substitute(
@@ -261,9 +301,10 @@ def _header(forest: Forest, name: str) -> str:
         feature_names=_array(map(_text, (feature["name"] for feature in features))),
         feature_units=_array(map(_text, (feature["unit"] for feature in features))),
         output_names=_array(map(_text, output_names(forest))),
+        max_trees=max([1, *(len(group.roots) for group in groups)]),
         max_terms=max([1, *(group.n_terms for group in groups)]),
         base=_array(_hexadecimal(forest.base)),
-        tables="".join(_tables(i, group) for i, group in enumerate(groups)),
+        tables="".join(_tables(i, *parts) for i, parts in enumerate(zip(groups, depths, strict=True))),
         n_groups=len(groups),
         groups=_array(_GROUP.substitute(_sizes(i, group)) for i, group in enumerate(groups)),
         parity="" if forest.cp is None else _parity(forest),
@@ -272,21 +313,34 @@ def _header(forest: Forest, name: str) -> str:
 
 
 def _sizes(i: int, group: Tables) -> dict[str, int]:
-    return {"i": i, "n_trees": len(group.roots), "n_outputs": len(group.outputs), "n_terms": group.n_terms}
+    return {
+        "i": i,
+        "n_trees": len(group.roots),
+        "n_outputs": len(group.outputs),
+        "n_terms": group.n_terms,
+        "n_splits": len(group.feature),
+    }
 
 
-def _tables(i: int, group: Tables) -> str:
-    thresholds = (f"{word}F" for word in _hexadecimal(group.threshold))
+def _tables(i: int, group: Tables, depths: npt.NDArray[np.int64]) -> str:
+    n_leaves, n_splits = len(group.value), len(group.feature)
+    roots, left, right = (np.where(part < 0, n_splits + ~part, part) for part in (group.roots, group.left, group.right))
+    leaves = n_splits + np.arange(n_leaves)
+    nodes = [
+        *_records(group.feature, (f"{word}F" for word in _hexadecimal(group.threshold)), _records(left, right)),
+        *_records([0] * n_leaves, ["0.0F"] * n_leaves, _records(leaves, leaves)),
+    ]
     bounds = (_hexadecimal(part) for part in (group.low, group.high, group.centre))
     return _TABLES.substitute(
         _sizes(i, group),
-        n_splits=len(group.feature),
+        n_nodes=len(nodes),
         n_values=group.value.size,
         n_all_terms=group.columns.size,
         n_slopes=group.slope.size,
-        roots=_array(map(str, group.roots)),
+        roots=_array(map(str, roots)),
+        depths=_array(map(str, depths)),
         outputs=_array(map(str, group.outputs)),
-        splits=_array(_records(group.feature, thresholds, group.left, group.right)),
+        nodes=_array(nodes),
         values=_array(_hexadecimal(group.value)),
         terms=_array(_records(group.columns.ravel(), *bounds)),
         slopes=_array(_hexadecimal(group.slope)),
