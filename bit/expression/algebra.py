@@ -56,21 +56,7 @@ _TO: Final[dict[str, Callable[..., Any]]] = {
     "asinh": sympy.asinh,
     "erf": sympy.erf,
 }
-_NAMED_ALIKE: Final = (
-    "sign",
-    "exp",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "asinh",
-    "erf",
-)
+_TRIGONOMETRIC: Final = ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh")
 # Classes of sympy that are operators of ours; sums, products and powers have rules of their own.
 _FROM: Final[dict[Any, str]] = {
     sympy.Abs: "abs",

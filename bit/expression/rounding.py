@@ -18,8 +18,6 @@ _ARITHMETIC: Final = frozenset(
     "add sub mul div neg inv square cube min max abs sign relu sqrt sqrt_abs".split()  # noqa: SIM905
 )
 _UNITS: Final = {name: 2.0 if name in _ARITHMETIC else 8.0 for name in OPERATORS}
-# Argument at whose zero the value has a pole, which the ends of an interval around it do not show.
-_POLE: Final = {"div": 1, "inv": 0, "log_abs": 0, "pow": 0}
 
 
 def rounding_error(node: Node, columns: Mapping[str, FloatArray], *, units_of_constants: float = 0.0) -> FloatArray:
@@ -41,29 +39,43 @@ def rounding_error(node: Node, columns: Mapping[str, FloatArray], *, units_of_co
     -------
     ndarray of float64
         Shape of `evaluate`; infinite where rounding decides on which side of a pole, of the edge of the domain or of
-        overflow an argument lies.
+        overflow an argument lies, and for broken powers of -inf.
     """
 
     def visit(item: Node) -> tuple[Any, Any]:
         if not isinstance(item, Call):
             value = evaluate(item, columns)
-            return value, units_of_constants * np.spacing(np.abs(value)) if isinstance(item, Constant) else 0.0
+            return value, units_of_constants * _last_place(value) if isinstance(item, Constant) else 0.0
         values, errors = zip(*(visit(argument) for argument in item.arguments), strict=True)
-        function = OPERATORS[item.operator].function
-        value = function(*values)
-        error = np.zeros_like(value)
-        for signs in product((-1.0, 1.0), repeat=len(values)):
-            moved = function(*(a + sign * e for a, sign, e in zip(values, signs, errors, strict=True)))
-            error = np.maximum(error, deviation(moved, value))
-        own = _UNITS[item.operator] * np.spacing(np.where(np.isfinite(value), np.abs(value), 0.0))
-        if item.operator in _POLE:
-            position = _POLE[item.operator]
-            pole = (np.abs(values[position]) <= errors[position]) & (np.asarray(errors[position]) > 0.0)
-            error = np.where(pole, np.inf, error)
-        return value, np.where(np.isfinite(value) & np.isinf(np.abs(value) + own), np.inf, error + own)
+        value = OPERATORS[item.operator].function(*values)
+        own = _UNITS[item.operator] * np.where(np.isfinite(value), _last_place(value), 0.0)
+        error = _change(item.operator, value, values, errors) + own
+        return value, np.where(np.isfinite(value) & np.isinf(np.abs(value) + own), np.inf, error)
 
     with np.errstate(all="ignore"):
         return np.asarray(visit(node)[1], dtype=np.float64)
+
+
+def _change(operator: str, value: Any, values: tuple[Any, ...], errors: tuple[Any, ...]) -> Any:
+    """What an operator changes when its arguments move by their errors."""
+    if operator in ("sin", "cos"):
+        return np.where(np.isfinite(errors[0]), np.minimum(errors[0], 2.0), np.inf)
+    change = np.zeros_like(value)
+    # The ends of each interval, and the place in it closest to 0, where all poles and extrema of other operators are.
+    places = ((a - e, a - np.clip(a, -e, e), a + e) for a, e in zip(values, errors, strict=True))
+    for moved in product(*places):
+        change = np.maximum(change, deviation(OPERATORS[operator].function(*moved), value))
+    if operator == "tan":
+        change = np.where(errors[0] * np.maximum(np.abs(value), 1.0) > 0.5, np.inf, change)
+    if operator == "pow":
+        # sqrt(-inf), which numpy takes for the exponent 1/2, is NaN; pow(-inf, 0.5) of C is infinite.
+        change = np.where(np.isneginf(values[0]) & (values[1] % 1.0 != 0.0), np.inf, change)
+    return change
+
+
+def _last_place(value: FloatArray) -> FloatArray:
+    """Distance of neighbouring numbers, at least; unlike np.spacing finite for the largest number."""
+    return np.abs(value) * np.finfo(np.float64).eps + np.finfo(np.float64).smallest_subnormal
 
 
 def deviation(first: FloatArray, second: FloatArray) -> FloatArray:
