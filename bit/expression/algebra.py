@@ -197,7 +197,7 @@ def simplify(node: Node, samples: Sequence[Mapping[str, FloatArray]] = ()) -> No
     if complexity(best) > LARGEST:
         return best
     # Dummies equal no other symbol, so that a feature may be called I, E or beta.
-    symbols = {name: sympy.Dummy(f"x{position}", real=True) for position, name in enumerate(variables(best))}
+    symbols = {name: sympy.Dummy(f"x{position}", real=True) for position, name in enumerate(variables(node))}
     names = {symbol: name for name, symbol in symbols.items()}
     points = [*samples, _random_points(symbols)]
     for rule in (sympy.simplify, sympy.factor, sympy.factor_terms):

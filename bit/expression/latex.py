@@ -38,7 +38,7 @@ _ENCLOSED: Final = {
     "abs": r"\left|{0}\right|",
     "relu": r"\max\left({0},\,0\right)",
     "log_abs": r"\ln\left|{0}\right|",
-    "log1p": r"\ln\left(1 + {0}\right)",
+    "log1p": r"\ln\left({0}\right)",
     "inv": r"\frac{{1}}{{{0}}}",
     "div": r"\frac{{{0}}}{{{1}}}",
     "aq": r"\frac{{{0}}}{{\sqrt{{1 + {1}}}}}",
@@ -122,6 +122,8 @@ def _call(operator: str, texts: list[tuple[str, int]], arguments: tuple[Node, ..
         return _power(first, strength, _EXPONENT.get(operator, second), arguments[0]), _POWER
     if operator in _FUNCTION:
         return _FUNCTION[operator] + _bracketed(r",\, ".join(text for text, _ in texts)), _POWER
+    if operator == "log1p":
+        first = _sum("add", "1", first, strength)
     if operator == "aq":
         second = _power(second, second_strength, "2", arguments[1])
     return _ENCLOSED[operator].format(first, second), _POWER

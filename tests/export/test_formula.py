@@ -7,14 +7,13 @@ import re
 import runpy
 import subprocess
 from dataclasses import replace
-from importlib.util import find_spec
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from reference import tformula
-from reference.export_cases import needs_compiler
+from reference.export_cases import needs_compiler, needs_correctionlib
 
 import bit
 from bit.errors import FileFormatError, InputError
@@ -26,9 +25,6 @@ from bit.expression.nodes import Call, Constant, Integer, Variable
 from bit.expression.rounding import deviation
 
 NAMES = ("x", 'm µ"\\', "minus??/")  # names that need care in source code
-needs_correctionlib = pytest.mark.skipif(
-    not find_spec("correctionlib"), reason="correctionlib of the extra 'formats' is not installed"
-)
 FORMATS = [
     pytest.param("cpp", marks=needs_compiler),
     "numpy",
@@ -39,7 +35,7 @@ X, Y, Z = map(Variable, NAMES)
 # What has gone wrong elsewhere: precedence, signs before powers, nested powers, literals, whole numbers, constants.
 TREES = {
     **{name: Call(name, (X, Y)[: operator.arity]) for name, operator in OPERATORS.items()},
-    **{f"{name}_of_sum": Call(name, (Call("sub", (X, Constant(0.3))), Y)[: op.arity]) for name, op in OPERATORS.items()},
+    **{f"{name}_of_sum": Call(name, (Call("sub", (X, Constant(0.3))), Y)[: o.arity]) for name, o in OPERATORS.items()},
     "minus_square": Call("neg", (Call("square", (X,)),)),
     "square_of_minus": Call("square", (Call("neg", (X,)),)),
     "exp_of_minus_square": Call("exp", (Call("neg", (Call("square", (X,)),)),)),
@@ -253,7 +249,7 @@ def test_correctionlib_files(tmp_path):
         formula_to_correctionlib(DESCRIBED, tmp_path / name)
     assert gzip.decompress((tmp_path / "a.json.gz").read_bytes()) == (tmp_path / "a.json").read_bytes()
     assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
-    with pytest.raises(InputError, match="end in .json or .json.gz"):
+    with pytest.raises(InputError, match=r"end in \.json or \.json\.gz"):
         formula_to_correctionlib(DESCRIBED, tmp_path / "a.txt")
 
 

@@ -17,11 +17,22 @@ needs_onnx = pytest.mark.skipif(
     not (find_spec("onnx") and find_spec("onnxruntime")),
     reason="onnx and onnxruntime of the extra 'dev' are not installed",
 )
+needs_correctionlib = pytest.mark.skipif(
+    not find_spec("correctionlib"), reason="correctionlib of the extra 'formats' is not installed"
+)
 FORMATS = [
     "json",
     pytest.param("cpp", marks=needs_compiler),
     "numpy",
     pytest.param("onnx", marks=needs_onnx),
+]
+FORMULA_FORMATS = [
+    "json",
+    pytest.param("cpp", marks=needs_compiler),
+    "numpy",
+    "latex",
+    "tformula",
+    pytest.param("correctionlib", marks=needs_correctionlib),
 ]
 
 NAMES = ("phi", 'm µ"\\', "minus??/", "plus")  # names that need care in source code
