@@ -13,7 +13,6 @@ from bit.basis import FloatArray
 from bit.errors import FileFormatError, InputError, near_match
 from bit.expression.operators import OPERATORS
 
-
 LARGEST = int(np.finfo(np.float64).max)
 """Of whole numbers."""
 
