@@ -442,7 +442,7 @@ def _export_forest(forest: Any, to: Any, output: str, name: str, check: bool, da
 
 def _export_formula(formula: Any, to: Any, output: str, name: str, check: bool, data: str | None) -> None:
     from bit.export import formula_to_correctionlib, to_cpp, to_latex, to_numpy, to_tformula
-    from bit.export.check import check_formula, probe_formula
+    from bit.export.check_formula import check_formula, probe_formula
 
     writers: dict[str, Any] = {
         "json": type(formula).export,

@@ -54,7 +54,7 @@ OWNERS = {
     "tqdm": {"progress.py"},
     "onnx": {"export/onnx.py"},
     "onnxruntime": {"export/check.py"},
-    "correctionlib": {"export/check.py"},
+    "correctionlib": {"export/check_formula.py"},
 }
 FREE = {"numpy", "scipy", "pandas", "sklearn"}
 

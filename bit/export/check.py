@@ -1,4 +1,4 @@
-"""Exports read back: each is evaluated by its own runtime and compared with the model that it was made from."""
+"""Exports read back: each is evaluated by its own runtime and compared with the forest that it was made from."""
 
 from __future__ import annotations
 
@@ -17,17 +17,12 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray
 from bit.errors import FileFormatError, InputError
-from bit.export.formula import LANGUAGES, spelt_out
 from bit.export.load import load
-from bit.expression.expression import Expression
-from bit.expression.nodes import Call, walk
-from bit.expression.rounding import deviation, rounding_error
 from bit.files import existing_file
 from bit.optional import require
 from bit.trees.forest import Forest, TreeGroup
 
 Format = Literal["json", "cpp", "numpy", "onnx"]
-FormulaFormat = Literal["json", "cpp", "numpy", "correctionlib"]
 COMPILERS: Final = ("g++", "clang++", "c++")
 FLAGS: Final = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
 _ONNX_BLOCK = 1000  # events at a time: linear leaves are gathered for all trees at once
@@ -50,17 +45,16 @@ int main() {
 
 
 class Agreement(NamedTuple):
-    """Comparison of an export with its model.
+    """Comparison of an export with its forest.
 
     Attributes
     ----------
     n_events : int
-        Events compared; of formulas, without those where rounding decides whether there is a value.
+        Events compared.
     largest : float
-        Largest deviation of any output; of formulas, that of the event which comes closest to its bound.
+        Largest deviation of any output.
     allowed : float
-        Largest deviation that rounding explains, of formulas in this event; 0 for formats that give the model's
-        numbers bit for bit.
+        Largest deviation that rounding of single precision explains; 0 for formats in double precision.
     """
 
     n_events: int
@@ -120,126 +114,6 @@ def check_export(
             f"{agreement.allowed:.3g}: write it again from this forest."
         )
     return agreement
-
-
-def check_formula(
-    expression: Expression,
-    path: str | os.PathLike[str],
-    to: FormulaFormat,
-    features: FloatArray,
-    *,
-    name: str = "observable",
-) -> Agreement:
-    """Evaluate the export of a formula with its own runtime and compare with the formula.
-
-    As `check_export` does with forests. Functions differ in the last digits from library to library; what follows from
-    that is bounded by `bit.expression.rounding.rounding_error`, for the formula and for what it was spelt out to.
-
-    Parameters
-    ----------
-    expression : Expression
-        What was exported.
-    path : str or path-like
-        The file.
-    to : {"json", "cpp", "numpy", "correctionlib"}
-        Its format.
-    features : ndarray of float64, shape (n, n_features)
-        Events, such as those of `probe_formula`.
-    name : str, default="observable"
-        Namespace of a C++ header.
-
-    Returns
-    -------
-    Agreement
-        Number of events and largest deviation.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, no compiler, or no event that can be compared.
-    MissingPackageError
-        If correctionlib is not installed.
-    FileFormatError
-        If the export deviates from the formula by more than rounding, or does not compile.
-    """
-    file = existing_file(path)
-    evaluate: dict[FormulaFormat, Callable[[], FloatArray]] = {
-        "json": lambda: _of_json(file, features),
-        "cpp": lambda: _of_cpp(file, name, features, 1)[:, 0],
-        "numpy": lambda: _of_numpy(file, features),
-        "correctionlib": lambda: _formula_of_correctionlib(file, expression.name, features),
-    }
-    allowed = formula_error(expression, to, features)
-    decided = np.isfinite(allowed)
-    found, allowed = deviation(evaluate[to](), expression.predict(features))[decided], allowed[decided]
-    share = np.divide(found, allowed, where=allowed > 0.0, out=np.where(found > 0.0, np.inf, 0.0))
-    if not len(share):
-        raise InputError(f"rounding decides the value of {expression} in all {len(features)} events; give others.")
-    closest = share.argmax()
-    agreement = Agreement(len(found), float(found[closest]), float(allowed[closest]))
-    if not (found <= allowed).all():
-        raise FileFormatError(
-            f"{file} deviates from the formula by {agreement.largest:.3g} where rounding explains at most "
-            f"{agreement.allowed:.3g}: write it again from this formula."
-        )
-    return agreement
-
-
-def formula_error(expression: Expression, to: str, features: FloatArray) -> FloatArray:
-    """Bound on the deviation of an exported formula that the last digits of functions explain.
-
-    Parameters
-    ----------
-    expression : Expression
-        The formula.
-    to : {"json", "cpp", "numpy", "tformula", "correctionlib"}
-        Format.
-    features : ndarray of float64, shape (n, n_features)
-        Events.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Bounds; 0 for formats that use the same functions, infinite where rounding decides whether there is a value.
-    """
-    own_erf = to == "numpy" and any(isinstance(item, Call) and item.operator == "erf" for item in walk(expression.node))
-    if to == "json" or (to == "numpy" and not own_erf):
-        return np.zeros(len(features))
-    columns = expression.columns(features)
-    error = rounding_error(expression.node, columns)
-    written = spelt_out(expression.node, LANGUAGES[to])
-    if written != expression.node:
-        error = error + rounding_error(written, columns)
-    return np.broadcast_to(error, (len(features),))
-
-
-def probe_formula(expression: Expression, n_events: int = 10_000, *, seed: int = 1) -> FloatArray:
-    """Events on which the export of a formula could go wrong.
-
-    The first half of the rows is random, of both signs and many orders of magnitude; in the others some features are
-    NaN, infinite, zeros of both signs, whole, denormal or very large.
-
-    Parameters
-    ----------
-    expression : Expression
-        The formula.
-    n_events : int, default=10_000
-        Events.
-    seed : int, default=1
-        Same seed, same events.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_events, n_features)
-        Events.
-    """
-    rng = np.random.default_rng(seed)
-    shape = (n_events, len(expression.features))
-    events = rng.normal(size=shape) * 10.0 ** rng.uniform(-3.0, 3.0, shape)
-    special = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -3.0, 1e-310, 1e300, -1e300]
-    chosen = rng.random(shape) < 0.3
-    chosen[: n_events // 2] = False
-    return np.where(chosen, rng.choice(special, shape), events)
 
 
 def probe_events(forest: Forest, n_events: int = 10_000, *, seed: int = 1) -> FloatArray:
@@ -340,9 +214,9 @@ def _magnitudes(forest: Forest) -> Forest:
 
 
 def _of_json(file: Path, features: FloatArray) -> FloatArray:
-    model = load(file)
-    assert isinstance(model, Forest | Expression)
-    return model.predict(features)
+    forest = load(file)
+    assert isinstance(forest, Forest)
+    return forest.predict(features)
 
 
 def _of_numpy(file: Path, features: FloatArray) -> FloatArray:
@@ -357,12 +231,6 @@ def _of_onnx(file: Path, features: FloatArray) -> FloatArray:
         x = features.astype(np.float32)
     blocks = (x[low : low + _ONNX_BLOCK] for low in range(0, len(x), _ONNX_BLOCK))
     return np.concatenate([session.run(None, {"features": block})[0] for block in blocks]).astype(np.float64)
-
-
-def _formula_of_correctionlib(file: Path, name: str, features: FloatArray) -> FloatArray:
-    correctionlib = require("correctionlib", for_="the check of a correctionlib file")
-    values: FloatArray = correctionlib.CorrectionSet.from_file(str(file))[name].evaluate(*features.T)
-    return values
 
 
 def _of_cpp(file: Path, name: str, features: FloatArray, n_outputs: int) -> FloatArray:

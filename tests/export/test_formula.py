@@ -18,7 +18,8 @@ from reference.export_cases import needs_compiler, needs_correctionlib
 import bit
 from bit.errors import FileFormatError, InputError
 from bit.export import formula_to_correctionlib, to_cpp, to_latex, to_numpy, to_tformula
-from bit.export.check import check_formula, compile_cpp, formula_error, probe_formula
+from bit.export.check import compile_cpp
+from bit.export.check_formula import check_formula, formula_error, probe_formula
 from bit.export.formula import DEEPEST, LANGUAGES, source
 from bit.expression import OPERATORS, Expression
 from bit.expression.nodes import Call, Constant, Integer, Variable
@@ -309,3 +310,11 @@ def test_old_file_stays_if_a_name_is_wrong(tmp_path):
     with pytest.raises(InputError, match=r"a C\+\+ identifier is needed"):
         to_cpp(replace(DESCRIBED, name="other"), tmp_path / "a.hpp", name="double")
     assert (tmp_path / "a.hpp").read_text() == before
+
+
+def test_events_that_decide_nothing_are_told(tmp_path):
+    difference = Call("sub", (Call("sin", (X,)), Call("sin", (X,))))
+    expression = formula(Call("log", (Call("add", (Call("erf", (difference,)), difference)),)))
+    to_numpy(expression, tmp_path / "a.py")
+    with pytest.raises(InputError, match="rounding decides the value of .* in all 100 events"):
+        check_formula(expression, tmp_path / "a.py", "numpy", np.ones((100, 3)))
