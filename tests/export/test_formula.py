@@ -316,5 +316,5 @@ def test_events_that_decide_nothing_are_told(tmp_path):
     difference = Call("sub", (Call("sin", (X,)), Call("sin", (X,))))
     expression = formula(Call("log", (Call("add", (Call("erf", (difference,)), difference)),)))
     to_numpy(expression, tmp_path / "a.py")
-    with pytest.raises(InputError, match="rounding decides the value of .* in all 100 events"):
+    with pytest.raises(InputError, match=r"rounding decides the value of .* in all 100 events"):
         check_formula(expression, tmp_path / "a.py", "numpy", np.ones((100, 3)))
