@@ -45,7 +45,7 @@ OWNERS = {
     "pylhe": {"io/lhe.py"},
     "h5py": {"io/madminer.py"},
     "pyarrow": {"io/arrays.py"},
-    "sympy": {"expression/algebra.py", "export/formula.py"},
+    "sympy": {"expression/algebra.py"},
     "pysr": {"distill/_pysr.py"},
     "pyoperon": {"distill/_operon.py"},
     "dask": {"dask.py"},
@@ -54,7 +54,7 @@ OWNERS = {
     "tqdm": {"progress.py"},
     "onnx": {"export/onnx.py"},
     "onnxruntime": {"export/check.py"},
-    "correctionlib": {"export/check.py"},
+    "correctionlib": {"export/check.py", "export/check_formula.py"},
 }
 FREE = {"numpy", "scipy", "pandas", "sklearn"}
 

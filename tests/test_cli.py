@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from reference.export_cases import EXACT, FORMATS, SUFFIX
+from reference.export_cases import EXACT, FORMATS, FORMULA_FORMATS, SUFFIX
 
 import bit
 from bit import CPParity, EventTable, PolynomialBasis, analysis, read_lhe, read_npz, read_root, write_npz, write_root
 from bit.cli import main
+from bit.expression import Expression
 from bit.inference import UnbinnedLikelihood, choose_edges, contour, power
 from bit.io.arrays import read_parquet, write_parquet
 from bit.processes import h4l
@@ -492,7 +493,8 @@ def test_mistakes_in_exports_are_one_sentence(forest, folder):
     for message, arguments in (
         ("did you mean 'model.json'", ["modle.json", "--to", "cpp", "-o", "a"]),
         ("ensemble.json holds an ensemble: export its forests one by one", ["ensemble.json", "--to", "cpp", "-o", "a"]),
-        ("model of type RatioTrick: only forests have other", ["ratio.json", "--to", "cpp", "-o", "a"]),
+        ("model of type RatioTrick: only forests and formulas", ["ratio.json", "--to", "cpp", "-o", "a"]),
+        ("--to latex is for formulas, this is a forest: take one of json,", ["model.json", "--to", "latex", "-o", "a"]),
         ("a C++ identifier is needed", ["model.json", "--to", "cpp", "-o", "a", "--name", "a-b"]),
         ("leave it out for --to onnx", ["model.json", "--to", "onnx", "-o", "a", "--name", "b"]),
         ("add --check, or leave it out", ["model.json", "--to", "numpy", "-o", "a", "--data", "events.root"]),
@@ -506,6 +508,40 @@ def test_mistakes_in_exports_are_one_sentence(forest, folder):
         assert "\n" not in said
     assert not (folder / "a").exists()
     assert "is not one of 'json', 'cpp', 'numpy', 'onnx'" in fails(2, "export", "model.json", "--to", "xml", "-o", "a")
+
+
+@pytest.fixture
+def formula(folder):
+    """A formula of the features of the events, in formula.json."""
+    expression = Expression.parse("0.5*pt*sin(phi)/(1.0 + square(pt))", ("phi", "pt"), term=("cHWtil",))
+    expression.export("formula.json")
+    return expression
+
+
+@pytest.mark.parametrize("to", FORMULA_FORMATS)
+def test_export_of_formulas_writes_and_checks(formula, to):
+    for check in ((), ("--check",), ("--check", "--data", "events.npz")):
+        write_npz("events.npz", small_table())
+        result = call("export", "formula.json", "--to", to, "-o", "a.json", *check)
+        assert result.exit_code == 0, result.output
+        assert result.output.startswith("written to             a.json\n")
+        assert formula.to_text() in Path("a.json").read_text() or to == "json"
+        if not check:
+            assert result.output.count("\n") == 1
+        elif to in ("latex", "tformula"):
+            assert re.search(r"check +not run: ", result.output)
+        else:
+            assert re.search(rf"events compared +{2000 if '--data' in check else 10000}\n", result.output)
+            pattern = r"largest deviation +(\S+) \(rounding explains up to (\S+)\)"
+            largest, allowed = map(float, re.search(pattern, result.output).groups())
+            assert largest <= allowed
+            assert (allowed == 0) == (to in ("json", "numpy"))
+
+
+def test_forests_and_formulas_have_their_own_formats(formula, folder):
+    said = fails(1, "export", "formula.json", "--to", "onnx", "-o", "a")
+    assert "--to onnx is for forests, this is a formula: take one of json, cpp, numpy, latex" in said
+    assert not (folder / "a").exists()
 
 
 # ---------------------------------------------------------------------- mistakes

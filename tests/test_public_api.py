@@ -31,7 +31,7 @@ def loaded_after(statement):
 
 def test_import_loads_nothing_heavy():
     heavy = {"numba", "scipy", "pandas", "sklearn", "matplotlib", "uproot", "iminuit", "pysr", "juliacall", "xgboost"}
-    heavy |= {"pyarrow", "h5py"}
+    heavy |= {"pyarrow", "h5py", "sympy"}
     assert not heavy & loaded_after("import bit")
 
 

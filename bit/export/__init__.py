@@ -2,6 +2,7 @@
 
 from bit.export.correctionlib import to_correctionlib
 from bit.export.cpp import to_cpp
+from bit.export.formula import to_latex, to_tformula
 from bit.export.hist_gradient_boosting import from_hist_gradient_boosting
 from bit.export.load import load
 from bit.export.numpy_module import to_numpy
@@ -16,7 +17,9 @@ __all__ = [
     "to_correctionlib",
     "to_cpp",
     "to_json",
+    "to_latex",
     "to_numpy",
     "to_onnx",
+    "to_tformula",
     "to_xgboost",
 ]

@@ -1,4 +1,4 @@
-"""A forest as corrections of correctionlib, schema version 2, written without the library.
+"""Forests, and formulas, as corrections of correctionlib, schema version 2, written without the library.
 
 A split is a binning in one variable with the edges -inf, s, +inf and the flow "clamp": x < s goes left, anything else
 (+inf and NaN too) right. correctionlib compares in double precision and a forest float32(x) < t, so s is the middle
@@ -24,6 +24,8 @@ import numpy.typing as npt
 from bit.basis import FloatArray
 from bit.errors import InputError
 from bit.export._tables import base_of_sum, describe, groups_with_trees, output_names, require_constant_leaves
+from bit.export.formula import correction_set
+from bit.expression import Expression
 from bit.files import replacing
 from bit.trees.forest import Forest, TreeGroup
 
@@ -31,22 +33,24 @@ _SCHEMA: Final = 2
 _REVISION: Final = 1  # of each correction, which correctionlib wants to be an integer
 
 
-def to_correctionlib(forest: Forest, path: str | os.PathLike[str]) -> None:
-    """Write a forest as a correctionlib file.
+def to_correctionlib(model: Forest | Expression, path: str | os.PathLike[str]) -> None:
+    """Write a forest or a formula as a correctionlib file, schema version 2.
 
-    Each output is a compound correction of its name (``"cHW"``, ``"cHW*cHWtil"``), the sum of one correction for the
-    base and one for each tree, of the features in their order: ``CorrectionSet.from_file(path).compound["cHW"]
-    .evaluate(*columns)``. Features in single precision reach the leaves of the forest, NaN, infinities and denormal
-    numbers included; those in double precision too, unless they are a few units in the last place from where rounding
-    to float32 changes. Values are those of ``forest.predict`` up to `bit.export.check.correctionlib_error`: for T trees
-    (T + 9) 2^-53 times the sum of abs(leaf), 2T with exact parity.
+    A formula is the one correction of its name, of all its features in their order:
+    ``CorrectionSet.from_file(path)["formula"].evaluate(*columns)``. Of a forest each output is a compound
+    correction of its name (``"cHW"``, ``"cHW*cHWtil"``), the sum of one correction for the base and one for each
+    tree, of the features in their order: ``CorrectionSet.from_file(path).compound["cHW"] .evaluate(*columns)``.
+    Features in single precision reach the leaves of the forest, NaN, infinities and denormal numbers included;
+    those in double precision too, unless they are a few units in the last place from where rounding to float32
+    changes. Values are those of ``forest.predict`` up to `bit.export.check.correctionlib_error`: for T trees (T +
+    9) 2^-53 times the sum of abs(leaf), 2T with exact parity.
     The ``description`` of the file is JSON with features, outputs, polynomial, training, version and checksum.
 
     Parameters
     ----------
-    forest : Forest
-        Trees with constant leaves, any number of outputs and groups, with or without exact parity. A model that was
-        trained with ``positive=True`` is written before its projection, and the description says so.
+    model : Forest or Expression
+        Trees with constant leaves, any number of outputs and groups, with or without exact parity; or a formula. A
+        model that was trained with ``positive=True`` is written before its projection, and the description says so.
     path : str or path-like
         The file, ``.json`` or compressed ``.json.gz``; an older one is replaced only by a complete one.
 
@@ -56,13 +60,15 @@ def to_correctionlib(forest: Forest, path: str | os.PathLike[str]) -> None:
         If leaves are linear (formulas of correctionlib cannot round x to float32, so that their values would differ),
         or the file has another suffix, or it cannot be written.
     """
-    require_constant_leaves(forest, "correctionlib")
+    if isinstance(model, Forest):
+        require_constant_leaves(model, "correctionlib")
     if not str(path).endswith((".json", ".json.gz")):
         raise InputError(f"{path}: correctionlib reads files that end in .json or .json.gz; name it so.")
-    text = json.dumps(_document(forest), allow_nan=False, ensure_ascii=False) + "\n"
+    document = _document(model) if isinstance(model, Forest) else correction_set(model)
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False) + "\n"
     content = text.encode()
     with replacing(path) as temporary:
-        # Without the time, which gzip would store, the same forest gives the same file.
+        # Without the time, which gzip would store, the same model gives the same file.
         temporary.write_bytes(gzip.compress(content, mtime=0) if Path(path).suffix == ".gz" else content)
 
 

@@ -164,6 +164,7 @@ def test_spellings_of_other_programs():
         ("sine(x)", "unknown function 'sine': did you mean 'sin'"),
         ("sin(x, y)", r"sin takes 1 argument\(s\), not 2"),
         ("1e400*x", "not finite"),
+        ("1" + 400 * "0" + "*x", "beyond double precision"),
         ("-" * 5000 + "x", "nested too deeply"),
         ("x" * (LONGEST + 1), "at most"),
         ("", "invalid syntax"),

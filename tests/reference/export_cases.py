@@ -40,6 +40,14 @@ WRITE = {
     "correctionlib": to_correctionlib,
 }
 SUFFIX = {"correctionlib": ".json"}  # which it demands
+FORMULA_FORMATS = [
+    "json",
+    pytest.param("cpp", marks=needs_compiler),
+    "numpy",
+    "latex",
+    "tformula",
+    pytest.param("correctionlib", marks=needs_correctionlib),
+]
 
 NAMES = ("phi", 'm µ"\\', "minus??/", "plus")  # names that need care in source code
 PARITY = bit.CPParity(flip=["phi"], swap=[("minus??/", "plus")], odd_params=["b"])
