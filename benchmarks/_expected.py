@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -107,7 +108,10 @@ class Experiment:
 
     def edges(self, observable: ObservableLike, given: EdgesLike | None = None) -> EdgesLike:
         """Those that are given, or those of equally probable bins."""
-        return choose_edges(self.train, observable, N_BINS) if given is None else given
+        if given is not None:
+            return given
+        with warnings.catch_warnings(category=bit.BitWarning, action="ignore"):  # few trees have few values
+            return choose_edges(self.train, observable, N_BINS)
 
 
 def upper_limit(model: Template | Model, name: str) -> float:

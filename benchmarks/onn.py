@@ -1,6 +1,6 @@
 """Classifiers of interference against the score: limits from simulated h -> 4l, beside those of arXiv:2112.05052.
 
-    python benchmarks/onn.py [--events 50000] [--trees 200] [--lengths 10 30 100 300] [--plots FOLDER]
+    python benchmarks/onn.py [--events 50000] [--trees 200] [--lengths 3 10 30 100 300] [--plots FOLDER]
 
 Upper limits on cHWBtil, cHBtil and cHWtil, one at a time, linear terms only, 95 % CL, from N events of the Standard
 Model in 2e2mu after 50 < m12 < 106 GeV and m34 > 12 GeV. N is such that Phi_4l limits cHBtil to 1.4, as published.
@@ -214,7 +214,8 @@ def draw_sign_flip(path: Path, by: dict[str, FloatArray]) -> None:
         for axis, label in ((above, "⟨$R$ sign Φ⟩ [TeV$^2$]"), (below, "⟨$O$ sign Φ⟩")):
             axis.axhline(0.0, color=GREY, linewidth=0.8)
             axis.set_ylabel(label)
-            axis.legend(loc="upper left", title=f"${param_label(SHARED)}$")
+        above.legend(loc="lower right", title=f"${param_label(SHARED)}$")
+        below.legend(loc="upper left")
         below.set(xlabel="$m_{12}$ [GeV]", xlim=(ASYMMETRY_EDGES[0], ASYMMETRY_EDGES[-1]))
     save(fig, path, dpi=100)
 
@@ -247,7 +248,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=50_000, help="for training, and as many for the limits")
     parser.add_argument("--trees", type=int, default=200)
-    parser.add_argument("--lengths", type=int, nargs="+", default=[10, 30, 100, 300])
+    parser.add_argument("--lengths", type=int, nargs="+", default=[3, 10, 30, 100, 300])
     parser.add_argument("--replicas", type=int, default=100, help="bootstrap samples behind the errors of ratios")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--plots", type=Path, help="folder of the figures")
