@@ -63,7 +63,7 @@ def test_trees_and_the_classifier_agree_on_wz(parts):
             for seen in (bit.observable("sqrt_s"), trees.observable(param), classifier.observable(param))
         )
         ratio = by_trees / by_classifier
-        # 5 %, and the error of the events that fill the bins; 15 000 events leave as much to the training.
+        # 5 %, and twice the error of the events that fill the bins.
         assert ratio[0] == pytest.approx(1.0, abs=0.05 + 2 * ratio[1:].std(ddof=1))
         assert by_mass[0] > (2.0 if param == "cW" else 1.4) * max(by_trees[0], by_classifier[0])
     for model in (trees, classifier):
