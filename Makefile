@@ -26,6 +26,8 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/split_gain.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/onn.py
+	$(BIN)/python benchmarks/onn_vbf.py
+	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/startup.py
 
 lint: .venv/.dev
