@@ -1,0 +1,257 @@
+"""Search with Operon (pyoperon): multi-objective genetic programming in C++, one subprocess per restart.
+
+Subprocesses, since fitted objects cannot be pickled and a running search does not hear Ctrl-C. A worker gets the rows
+as npz and its options as JSON, and leaves formulas as text.
+
+Notes
+-----
+Operon: B. Burlacu, G. Kronberger, M. Kommenda, GECCO 2020 Companion, doi:10.1145/3377929.3398099. It has no sample
+weights, so that rows are drawn again in proportion to theirs, and searches in single precision.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bit.basis import FloatArray
+from bit.distill._search import Problem, SearchSettings, require_operators, require_options
+from bit.errors import BitError, BitWarning, InputError
+from bit.expression.nodes import Node
+from bit.expression.parse import parse
+from bit.files import replacing
+from bit.optional import require
+from bit.progress import progress_bar
+
+_SYMBOLS = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "div": "div",
+    "aq": "aq",
+    "pow": "pow",
+    "square": "square",
+    # Its mutations write square and pow alike, so that a third power needs no symbol of its own.
+    "cube": "square",
+    "sqrt": "sqrt",
+    "sqrt_abs": "sqrtabs",
+    "cbrt": "cbrt",
+    "abs": "abs",
+    "exp": "exp",
+    "log": "log",
+    "log_abs": "logabs",
+    "log1p": "log1p",
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "asin": "asin",
+    "acos": "acos",
+    "atan": "atan",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "tanh": "tanh",
+}
+OPERATORS = frozenset(_SYMBOLS)
+
+_DEFAULTS: dict[str, Any] = {
+    "max_evaluations": 400_000,
+    "population_size": 1000,
+    "optimizer_iterations": 3,
+    "max_depth": 8,
+}
+# Weighted variables count one node in Operon and three here, so that its lengths can be shorter.
+_DECIMALS = 25
+# A search looks at the clock between generations only; then it is ended.
+_GRACE_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+
+def available() -> str | None:
+    """Tell whether the backend can run.
+
+    Returns
+    -------
+    str or None
+        None, or the reason why not, in one sentence.
+    """
+    if importlib.util.find_spec("pyoperon") is None:
+        return "pyoperon is not installed (pip install 'boosted-information-trees[distill]')."
+    return None
+
+
+def search(problem: Problem, settings: SearchSettings) -> list[Node]:
+    """Search with several restarts and merge their fronts.
+
+    Parameters
+    ----------
+    problem : Problem
+        Rows, drawn again by weight if weights differ.
+    settings : SearchSettings
+        ``options``: max_evaluations (of one restart), population_size, optimizer_iterations, max_depth.
+
+    Returns
+    -------
+    list of node
+        Members of all fronts, in the order of the restarts; of those that finished, after the time limit or Ctrl-C.
+
+    Raises
+    ------
+    InputError
+        For unknown operators or options.
+    MissingPackageError
+        If pyoperon is not installed.
+    BitError
+        If no restart gave anything.
+    """
+    require_operators("operon", settings.operators, OPERATORS)
+    require_options("operon", settings.options, _DEFAULTS)
+    if available() is not None:
+        require("pyoperon", for_="the backend 'operon'")
+    options = {**_DEFAULTS, **settings.options}
+    symbols = dict.fromkeys(_SYMBOLS[name] for name in settings.operators)
+    deadline = None if settings.max_seconds is None else time.monotonic() + settings.max_seconds
+    with tempfile.TemporaryDirectory(prefix="bit-operon-") as folder:
+        for restart, seed in enumerate(np.random.SeedSequence(settings.seed).spawn(settings.n_restarts)):
+            _write_task(Path(folder), restart, seed, problem, {**options, "symbols": ",".join(symbols)}, settings)
+        _run(Path(folder), settings, deadline)
+        texts, failures = _results(Path(folder), settings.n_restarts)
+    if not texts and failures:
+        raise BitError(f"the search with Operon failed: {failures[0]}")
+    trees = (_tree(text, problem.names) for text in texts)
+    return [tree for tree in trees if tree is not None]
+
+
+def _write_task(
+    folder: Path,
+    restart: int,
+    seed: np.random.SeedSequence,
+    problem: Problem,
+    options: Mapping[str, Any],
+    settings: SearchSettings,
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = _resampled(problem.weights, rng)
+    np.savez(folder / f"{restart}.npz", columns=problem.columns[rows], target=problem.target[rows])
+    task = {
+        **options,
+        "names": problem.names,
+        "max_length": settings.max_complexity,
+        "seed": int(rng.integers(2**32)),
+    }
+    (folder / f"{restart}.task").write_text(json.dumps(task), encoding="utf-8")
+
+
+def _resampled(weights: FloatArray, rng: np.random.Generator) -> FloatArray | slice:
+    """Rows drawn in proportion to their weights, systematically: a row of weight w comes floor(w) or ceil(w) times."""
+    if np.ptp(weights) == 0.0:
+        return slice(None)
+    reached = np.cumsum(weights) / weights.sum() * len(weights)
+    return np.searchsorted(reached, np.arange(len(weights)) + rng.random(), side="right").clip(max=len(weights) - 1)
+
+
+def _run(folder: Path, settings: SearchSettings, deadline: float | None) -> None:
+    """Run one process per restart, `n_jobs` at a time, until all are done, the time is over, or Ctrl-C."""
+    waiting = list(range(settings.n_restarts))
+    running: list[subprocess.Popen[bytes]] = []
+    rounds = -(-settings.n_restarts // settings.n_jobs)
+    share = None if settings.max_seconds is None else settings.max_seconds / rounds
+    try:
+        with progress_bar(settings.n_restarts, "operon", "restarts", show=settings.verbose) as bar:
+            while waiting or running:
+                while waiting and len(running) < settings.n_jobs:
+                    running.append(_start(folder, waiting.pop(0), share))
+                time.sleep(_POLL_SECONDS)
+                finished = [process for process in running if process.poll() is not None]
+                running = [process for process in running if process not in finished]
+                bar.update(len(finished))
+                if deadline is not None and time.monotonic() > deadline + _GRACE_SECONDS:
+                    break
+    except KeyboardInterrupt:
+        warnings.warn("the search was interrupted; finished restarts are kept.", BitWarning, stacklevel=4)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def _start(folder: Path, restart: int, max_seconds: float | None) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "bit.distill._operon", str(folder / str(restart)), repr(max_seconds)]
+    with (folder / f"{restart}.err").open("wb") as errors:
+        # A session of its own: Ctrl-C in a terminal is for the parent, which decides.
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
+        )
+
+
+def _results(folder: Path, n_restarts: int) -> tuple[list[str], list[str]]:
+    """Formulas of the restarts that finished, and last lines of what others complained of."""
+    texts: list[str] = []
+    failures: list[str] = []
+    for restart in range(n_restarts):
+        result = folder / f"{restart}.json"
+        if result.exists():
+            texts += json.loads(result.read_text(encoding="utf-8"))
+        elif (folder / f"{restart}.err").exists():
+            lines = (folder / f"{restart}.err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            failures.append(lines[-1] if lines else "no restart finished within the time limit; allow more seconds.")
+    return list(dict.fromkeys(texts)), failures
+
+
+def _tree(text: str, names: tuple[str, ...]) -> Node | None:
+    """A formula of Operon, or None if it holds numbers that are not finite."""
+    try:
+        return parse(text, names)
+    except InputError:
+        return None
+
+
+def work(stem: str, max_seconds: float | None) -> None:
+    """Run one restart: read ``stem.task`` and ``stem.npz``, write ``stem.json``.
+
+    Parameters
+    ----------
+    stem : str
+        Path of the files without suffix.
+    max_seconds : float or None
+        When to stop.
+    """
+    from pyoperon.sklearn import SymbolicRegressor
+
+    task = json.loads(Path(stem + ".task").read_text(encoding="utf-8"))
+    with np.load(stem + ".npz", allow_pickle=False) as arrays:
+        columns, target = arrays["columns"], arrays["target"]
+    regressor = SymbolicRegressor(
+        allowed_symbols=f"{task['symbols']},constant,variable",
+        objectives=["mse", "length"],
+        max_length=task["max_length"],
+        max_depth=task["max_depth"],
+        population_size=task["population_size"],
+        max_evaluations=task["max_evaluations"],
+        # The budget is that of evaluations; generations must not end the search before.
+        generations=task["max_evaluations"],
+        optimizer_iterations=task["optimizer_iterations"],
+        max_time=None if max_seconds is None else max(1, int(max_seconds)),
+        n_threads=1,
+        random_state=task["seed"],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        regressor.fit(columns, target)
+        front = sorted(regressor.pareto_front_, key=lambda member: member["length"])
+        texts = [regressor.get_model_string(member["tree"], _DECIMALS, list(task["names"])) for member in front]
+    with replacing(stem + ".json") as temporary:
+        temporary.write_text(json.dumps(texts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    work(sys.argv[1], None if sys.argv[2] == "None" else float(sys.argv[2]))
