@@ -47,7 +47,7 @@ OWNERS = {
     "pyarrow": {"io/arrays.py"},
     "sympy": {"expression/algebra.py", "export/formula.py"},
     "pysr": {"distill/_pysr.py"},
-    "pyoperon": {"distill/_operon.py"},
+    "pyoperon": {"distill/_operon_worker.py"},
     "dask": {"dask.py"},
     "hist": {"inference/interop.py"},
     "click": {"cli.py"},

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,10 @@ import numpy as np
 
 from bit.basis import FloatArray
 from bit.distill._search import Problem, SearchSettings, require_operators, require_options
-from bit.errors import BitError, BitWarning, InputError
+from bit.distill._targets import IntArray
+from bit.errors import BitError, BitWarning, InputError, MissingPackageError
 from bit.expression.nodes import Node
 from bit.expression.parse import parse
-from bit.files import replacing
-from bit.optional import require
 from bit.progress import progress_bar
 
 _SYMBOLS = {
@@ -41,8 +39,9 @@ _SYMBOLS = {
     "aq": "aq",
     "pow": "pow",
     "square": "square",
-    # Its mutations write square and pow alike, so that a third power needs no symbol of its own.
-    "cube": "square",
+    # Operon has neither; products and quotients make them, and folding writes them back.
+    "cube": "mul",
+    "inv": "div",
     "sqrt": "sqrt",
     "sqrt_abs": "sqrtabs",
     "cbrt": "cbrt",
@@ -64,13 +63,12 @@ _SYMBOLS = {
 OPERATORS = frozenset(_SYMBOLS)
 
 _DEFAULTS: dict[str, Any] = {
-    "max_evaluations": 400_000,
+    "max_evaluations": 150_000,
     "population_size": 1000,
     "optimizer_iterations": 3,
     "max_depth": 8,
 }
-# Weighted variables count one node in Operon and three here, so that its lengths can be shorter.
-_DECIMALS = 25
+_WORKER = Path(__file__).with_name("_operon_worker.py")
 # A search looks at the clock between generations only; then it is ended.
 _GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -115,14 +113,13 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
     """
     require_operators("operon", settings.operators, OPERATORS)
     require_options("operon", settings.options, _DEFAULTS)
-    if available() is not None:
-        require("pyoperon", for_="the backend 'operon'")
-    options = {**_DEFAULTS, **settings.options}
-    symbols = dict.fromkeys(_SYMBOLS[name] for name in settings.operators)
+    reason = available()
+    if reason is not None:
+        raise MissingPackageError(f"the backend 'operon' cannot run: {reason}")
     deadline = None if settings.max_seconds is None else time.monotonic() + settings.max_seconds
     with tempfile.TemporaryDirectory(prefix="bit-operon-") as folder:
         for restart, seed in enumerate(np.random.SeedSequence(settings.seed).spawn(settings.n_restarts)):
-            _write_task(Path(folder), restart, seed, problem, {**options, "symbols": ",".join(symbols)}, settings)
+            _write_task(Path(folder), restart, seed, problem, settings)
         _run(Path(folder), settings, deadline)
         texts, failures = _results(Path(folder), settings.n_restarts)
     if not texts and failures:
@@ -132,31 +129,34 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
 
 
 def _write_task(
-    folder: Path,
-    restart: int,
-    seed: np.random.SeedSequence,
-    problem: Problem,
-    options: Mapping[str, Any],
-    settings: SearchSettings,
+    folder: Path, restart: int, seed: np.random.SeedSequence, problem: Problem, settings: SearchSettings
 ) -> None:
     rng = np.random.default_rng(seed)
     rows = _resampled(problem.weights, rng)
     np.savez(folder / f"{restart}.npz", columns=problem.columns[rows], target=problem.target[rows])
-    task = {
-        **options,
-        "names": problem.names,
+    symbols = dict.fromkeys(_SYMBOLS[name] for name in settings.operators)
+    parameters = {
+        **_DEFAULTS,
+        **settings.options,
+        "allowed_symbols": ",".join([*symbols, "constant", "variable"]),
+        "objectives": ["mse", "length"],
         "max_length": settings.max_complexity,
-        "seed": int(rng.integers(2**32)),
+        # The budget is that of evaluations; generations must not end the search before.
+        "generations": 1_000_000_000,
+        "n_threads": 1,
+        "random_state": int(rng.integers(2**32)),
     }
+    task = {"parameters": parameters, "names": problem.names}
     (folder / f"{restart}.task").write_text(json.dumps(task), encoding="utf-8")
 
 
-def _resampled(weights: FloatArray, rng: np.random.Generator) -> FloatArray | slice:
+def _resampled(weights: FloatArray, rng: np.random.Generator) -> IntArray:
     """Rows drawn in proportion to their weights, systematically: a row of weight w comes floor(w) or ceil(w) times."""
     if np.ptp(weights) == 0.0:
-        return slice(None)
+        return np.arange(len(weights))
     reached = np.cumsum(weights) / weights.sum() * len(weights)
-    return np.searchsorted(reached, np.arange(len(weights)) + rng.random(), side="right").clip(max=len(weights) - 1)
+    picked = np.searchsorted(reached, np.arange(len(weights)) + rng.random(), side="right")
+    return np.minimum(picked, len(weights) - 1)
 
 
 def _run(folder: Path, settings: SearchSettings, deadline: float | None) -> None:
@@ -185,7 +185,8 @@ def _run(folder: Path, settings: SearchSettings, deadline: float | None) -> None
 
 
 def _start(folder: Path, restart: int, max_seconds: float | None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bit.distill._operon", str(folder / str(restart)), repr(max_seconds)]
+    seconds = 0 if max_seconds is None else max(1, int(max_seconds))
+    command = [sys.executable, "-P", str(_WORKER), str(folder / str(restart)), str(seconds)]
     with (folder / f"{restart}.err").open("wb") as errors:
         # A session of its own: Ctrl-C in a terminal is for the parent, which decides.
         return subprocess.Popen(
@@ -213,45 +214,3 @@ def _tree(text: str, names: tuple[str, ...]) -> Node | None:
         return parse(text, names)
     except InputError:
         return None
-
-
-def work(stem: str, max_seconds: float | None) -> None:
-    """Run one restart: read ``stem.task`` and ``stem.npz``, write ``stem.json``.
-
-    Parameters
-    ----------
-    stem : str
-        Path of the files without suffix.
-    max_seconds : float or None
-        When to stop.
-    """
-    from pyoperon.sklearn import SymbolicRegressor
-
-    task = json.loads(Path(stem + ".task").read_text(encoding="utf-8"))
-    with np.load(stem + ".npz", allow_pickle=False) as arrays:
-        columns, target = arrays["columns"], arrays["target"]
-    regressor = SymbolicRegressor(
-        allowed_symbols=f"{task['symbols']},constant,variable",
-        objectives=["mse", "length"],
-        max_length=task["max_length"],
-        max_depth=task["max_depth"],
-        population_size=task["population_size"],
-        max_evaluations=task["max_evaluations"],
-        # The budget is that of evaluations; generations must not end the search before.
-        generations=task["max_evaluations"],
-        optimizer_iterations=task["optimizer_iterations"],
-        max_time=None if max_seconds is None else max(1, int(max_seconds)),
-        n_threads=1,
-        random_state=task["seed"],
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        regressor.fit(columns, target)
-        front = sorted(regressor.pareto_front_, key=lambda member: member["length"])
-        texts = [regressor.get_model_string(member["tree"], _DECIMALS, list(task["names"])) for member in front]
-    with replacing(stem + ".json") as temporary:
-        temporary.write_text(json.dumps(texts), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    work(sys.argv[1], None if sys.argv[2] == "None" else float(sys.argv[2]))

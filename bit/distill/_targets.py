@@ -70,6 +70,11 @@ class Sample:
             raise InputError("weights must be finite and non-negative, and not all 0; take their absolute values.")
         return cls(columns, target, weights / weights.sum())
 
+    @property
+    def variance(self) -> float:
+        """Weighted variance of the target."""
+        return float(self.weights @ (self.target - self.weights @ self.target) ** 2)
+
     def rho2(self, predicted: FloatArray) -> float:
         """Weighted squared correlation with the target.
 
@@ -186,7 +191,9 @@ def as_values(target: Observable | npt.ArrayLike, table: EventTable) -> FloatArr
     """
     values = np.asarray(target(table) if callable(target) else target, dtype=np.float64)
     if values.shape != (table.n_events,):
-        raise InputError(f"the target has shape {values.shape}, expected ({table.n_events},): one value for each event.")
+        raise InputError(
+            f"the target has shape {values.shape}, expected ({table.n_events},): one value for each event."
+        )
     bad = ~np.isfinite(values)
     if bad.any():
         raise InputError(

@@ -343,22 +343,24 @@ def _best_of_starts(
     return best, valid
 
 
-def _migrad(
-    node: Node, sample: Sample, objective: Objective, free: npt.NDArray[np.bool_]
-) -> tuple[Node, bool, float]:
+def _migrad(node: Node, sample: Sample, objective: Objective, free: npt.NDArray[np.bool_]) -> tuple[Node, bool, float]:
     """Minimise an objective over the free constants, in units of its own errors."""
     start = np.array(constants(node))
     # One standard deviation raises the cost by 1.
     n_effective = 1.0 / float(sample.weights @ sample.weights)
     cost_of = _mse_cost if objective == "mse" else _share_cost
-    scale = n_effective / max(mean_squared_error(node, sample), np.finfo(np.float64).tiny)
+    scale = n_effective / max(mean_squared_error(node, sample), _negligible(sample))
     scale = scale if objective == "mse" else n_effective
 
     def cost(values: FloatArray) -> float:
+        if not np.isfinite(values).all():
+            return 1e3 * n_effective
         value, _ = cost_of(with_constants(node, values.tolist()), sample, objective)
         return scale * value if np.isfinite(value) else 1e3 * n_effective
 
     def gradient(values: FloatArray) -> FloatArray:
+        if not np.isfinite(values).all():
+            return np.zeros(len(values))
         slope: FloatArray = scale * cost_of(with_constants(node, values.tolist()), sample, objective)[1]
         return _finite(slope, 0.0)
 
@@ -392,8 +394,11 @@ def _share_cost(node: Node, sample: Sample, objective: Objective) -> tuple[float
             by_constants = by_constants - weights @ by_constants
         cross, square, full = weights @ (value * target), weights @ value**2, weights @ target**2
         share = cross**2 / (square * full)
-        slope = 2.0 * cross / (square * full) * (
-            (weights * target) @ by_constants - cross / square * (weights * value) @ by_constants
+        slope = (
+            2.0
+            * cross
+            / (square * full)
+            * ((weights * target) @ by_constants - cross / square * (weights * value) @ by_constants)
         )
     return float(1.0 - share), -slope
 
@@ -428,9 +433,7 @@ def sandwich(node: Node, sample: Sample, *, fit_exponents: bool = False) -> Floa
     return 0.5 * (covariance + covariance.T)
 
 
-def without_flat_direction(
-    node: Node, sample: Sample, *, fit_exponents: bool = False
-) -> tuple[Node, str] | None:
+def without_flat_direction(node: Node, sample: Sample, *, fit_exponents: bool = False) -> tuple[Node, str] | None:
     """Remove a constant that the others can make up for.
 
     Parameters
@@ -470,7 +473,8 @@ def without_flat_direction(
                     involved = [f"{constants(node)[free[k]]:.4g}" for k in np.flatnonzero(np.abs(direction) > 1e-3)]
                     return other, (
                         f"the constants {', '.join(involved)} of the formula determine only "
-                        f"{len(involved) - 1} numbers (flat direction): {constants(node)[free[index]]:.4g} is now {whole}."
+                        f"{len(involved) - 1} numbers (flat direction): "
+                        f"{constants(node)[free[index]]:.4g} is now {whole}."
                     )
     return None
 
