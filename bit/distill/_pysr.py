@@ -48,8 +48,8 @@ PAPER: dict[str, Any] = {
     "batching": False,
     "constraints": {"square": 5, "cube": 3},
 }
-"""Settings of arXiv:2109.10414, section 2.3, in PySR's present names. Its operators were add, sub, mul, square, cube, and
-div or sin where needed, its largest complexity 50 at first (30 to 75). It does not state its parsimony, which stays
+"""Settings of arXiv:2109.10414, section 2.3, in PySR's present names. Its operators were add, sub, mul, square, cube,
+and div or sin where needed, its largest complexity 50 at first (30 to 75). It does not state its parsimony, which stays
 PySR's; its acceptance relative to the loss, Eq. (29), is a change of PySR that PySR does not offer."""
 
 PRESETS = {"2109.10414": PAPER}
@@ -141,9 +141,7 @@ def available() -> str | None:
     if _is_prepared(project):
         return None
     if os.environ.get("PYTHON_JULIAPKG_EXE") or shutil.which("julia") or shutil.which("juliaup"):
-        return (
-            f'Julia is there, but its packages for PySR are not in {project} (options={{"allow_install": True}}, once).'
-        )
+        return f'Julia lacks the packages of PySR in {project} (options={{"allow_install": True}} fetches them).'
     return 'no Julia is there (options={"allow_install": True} lets PySR download it, about 1 GB).'
 
 
@@ -269,7 +267,7 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
                 raise _failure(failed[0])
             elif not found:
                 raise InputError(
-                    f"PySR found no formula in max_seconds={settings.max_seconds}, in which Julia starts too: give more."
+                    f"PySR had no formula after max_seconds={settings.max_seconds}, its start included: give more."
                 )
     return [node for node in found if complexity(node) <= settings.max_complexity]
 
@@ -307,7 +305,11 @@ def _parameters(operators: Sequence[str], max_complexity: int, options: Mapping[
 
 
 def _definition(operator: str) -> str:
-    return _DEFINITIONS.get(operator, _INFIX.get(operator, operator))
+    return _DEFINITIONS.get(operator, _spelling(operator))
+
+
+def _spelling(operator: str) -> str:
+    return _INFIX.get(operator, operator)
 
 
 def _spelled(option: str, value: Any, operators: Sequence[str]) -> dict[str, Any]:
@@ -317,12 +319,10 @@ def _spelled(option: str, value: Any, operators: Sequence[str]) -> dict[str, Any
     unknown = [name for name in value if name not in operators]
     if unknown:
         raise InputError(f"options[{option!r}] names {unknown}, which the search does not use; it uses {operators}.")
-    return {
-        (_INFIX[name] if name in _INFIX else name): _spelled(option, item, operators)
-        if isinstance(item, Mapping)
-        else item
-        for name, item in value.items()
-    }
+    spelled: dict[str, Any] = {}
+    for name, item in value.items():
+        spelled[_spelling(name)] = _spelled(option, item, operators) if isinstance(item, Mapping) else item
+    return spelled
 
 
 def _environment(n_threads: int, allow_install: bool) -> dict[str, str]:
@@ -352,7 +352,7 @@ def _requests(place: Path, problem: Problem, parameters: dict[str, Any], setting
 
 
 def _run(
-    folders: Sequence[Path], environment: Mapping[str, str], n_at_once: int, settings: SearchSettings
+    folders: Sequence[Path], n_at_once: int, environment: Mapping[str, str], settings: SearchSettings
 ) -> list[Path]:
     """Run one worker for each folder until all have ended or their time is over; returns the folders of failed ones."""
     end = time.monotonic() + (math.inf if settings.max_seconds is None else settings.max_seconds)
