@@ -14,12 +14,25 @@ refit, Refit
 regional_mse, RegionalErrors
     Mean squared errors by size of the score.
 
+read_hall_of_fame
+    Formulas that PySR left on disk.
+
 A new backend is a module ``bit.distill._name`` as `bit.distill._search` describes it.
 """
 
+from bit.distill.hall_of_fame import read_hall_of_fame
 from bit.distill.pareto import ParetoFront
 from bit.distill.pipeline import distill
 from bit.distill.refit import Refit, refit
 from bit.distill.select import Figures, RegionalErrors, regional_mse
 
-__all__ = ["Figures", "ParetoFront", "Refit", "RegionalErrors", "distill", "refit", "regional_mse"]
+__all__ = [
+    "Figures",
+    "ParetoFront",
+    "Refit",
+    "RegionalErrors",
+    "distill",
+    "read_hall_of_fame",
+    "refit",
+    "regional_mse",
+]
