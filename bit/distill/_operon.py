@@ -1,4 +1,4 @@
-"""Search with Operon (pyoperon): multi-objective genetic programming in C++, one subprocess per restart.
+"""Search with Operon (pyoperon): multi-objective genetic programming in C++, in subprocesses.
 
 Subprocesses, since fitted objects cannot be pickled and a running search does not hear Ctrl-C. A worker gets the rows
 as npz and its options as JSON, and leaves formulas as text.
@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +102,8 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
     Returns
     -------
     list of node
-        Members of all fronts, in the order of the restarts; of those that finished, after the time limit or Ctrl-C.
+        Members of all fronts, in the order of the restarts; after the time limit, the best so far of those that began;
+        after Ctrl-C, those of the restarts that finished.
 
     Raises
     ------
@@ -116,13 +119,12 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
     reason = available()
     if reason is not None:
         raise MissingPackageError(f"the backend 'operon' cannot run: {reason}")
-    deadline = None if settings.max_seconds is None else time.monotonic() + settings.max_seconds
     with tempfile.TemporaryDirectory(prefix="bit-operon-") as folder:
         for restart, seed in enumerate(np.random.SeedSequence(settings.seed).spawn(settings.n_restarts)):
             _write_task(Path(folder), restart, seed, problem, settings)
-        _run(Path(folder), settings, deadline)
+        _run(Path(folder), settings)
         texts, failures = _results(Path(folder), settings.n_restarts)
-    if not texts and failures:
+    if not texts:
         raise BitError(f"the search with Operon failed: {failures[0]}")
     trees = (_tree(text, problem.names) for text in texts)
     return [tree for tree in trees if tree is not None]
@@ -159,35 +161,32 @@ def _resampled(weights: FloatArray, rng: np.random.Generator) -> IntArray:
     return np.minimum(picked, len(weights) - 1)
 
 
-def _run(folder: Path, settings: SearchSettings, deadline: float | None) -> None:
-    """Run one process per restart, `n_jobs` at a time, until all are done, the time is over, or Ctrl-C."""
-    waiting = list(range(settings.n_restarts))
-    running: list[subprocess.Popen[bytes]] = []
-    rounds = -(-settings.n_restarts // settings.n_jobs)
-    share = None if settings.max_seconds is None else settings.max_seconds / rounds
+def _run(folder: Path, settings: SearchSettings) -> None:
+    """Share the restarts among processes, which import Operon once, until all are done, time is over, or Ctrl-C."""
+    n_workers = min(settings.n_jobs, settings.n_restarts)
+    over = math.inf if settings.max_seconds is None else time.monotonic() + settings.max_seconds + _GRACE_SECONDS
+    workers: list[subprocess.Popen[bytes]] = []
     try:
+        for first in range(n_workers):
+            workers.append(_start(folder, range(first, settings.n_restarts, n_workers), settings.max_seconds))
         with progress_bar(settings.n_restarts, "operon", "restarts", show=settings.verbose) as bar:
-            while waiting or running:
-                while waiting and len(running) < settings.n_jobs:
-                    running.append(_start(folder, waiting.pop(0), share))
+            while any(worker.poll() is None for worker in workers) and time.monotonic() < over:
                 time.sleep(_POLL_SECONDS)
-                finished = [process for process in running if process.poll() is not None]
-                running = [process for process in running if process not in finished]
-                bar.update(len(finished))
-                if deadline is not None and time.monotonic() > deadline + _GRACE_SECONDS:
-                    break
+                bar.update(len(list(folder.glob("*.json"))) - bar.n)
     except KeyboardInterrupt:
+        if not any(folder.glob("*.json")):
+            raise
         warnings.warn("the search was interrupted; finished restarts are kept.", BitWarning, stacklevel=4)
     finally:
-        for process in running:
-            process.kill()
-            process.wait()
+        for worker in workers:
+            worker.kill()
+            worker.wait()
 
 
-def _start(folder: Path, restart: int, max_seconds: float | None) -> subprocess.Popen[bytes]:
-    seconds = 0 if max_seconds is None else max(1, int(max_seconds))
-    command = [sys.executable, "-P", str(_WORKER), str(folder / str(restart)), str(seconds)]
-    with (folder / f"{restart}.err").open("wb") as errors:
+def _start(folder: Path, restarts: Iterable[int], max_seconds: float | None) -> subprocess.Popen[bytes]:
+    tasks = [str(folder / str(restart)) for restart in restarts]
+    command = [sys.executable, "-P", str(_WORKER), str(max_seconds or 0), *tasks]
+    with Path(tasks[0] + ".err").open("wb") as errors:
         # A session of its own: Ctrl-C in a terminal is for the parent, which decides.
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
@@ -195,17 +194,12 @@ def _start(folder: Path, restart: int, max_seconds: float | None) -> subprocess.
 
 
 def _results(folder: Path, n_restarts: int) -> tuple[list[str], list[str]]:
-    """Formulas of the restarts that finished, and last lines of what others complained of."""
-    texts: list[str] = []
-    failures: list[str] = []
-    for restart in range(n_restarts):
-        result = folder / f"{restart}.json"
-        if result.exists():
-            texts += json.loads(result.read_text(encoding="utf-8"))
-        elif (folder / f"{restart}.err").exists():
-            lines = (folder / f"{restart}.err").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            failures.append(lines[-1] if lines else "no restart finished within the time limit; allow more seconds.")
-    return list(dict.fromkeys(texts)), failures
+    """Formulas of the restarts that finished, and last lines of what the processes complained of."""
+    finished = [folder / f"{restart}.json" for restart in range(n_restarts)]
+    texts = [text for file in finished if file.exists() for text in json.loads(file.read_text(encoding="utf-8"))]
+    complaints = [file.read_text(encoding="utf-8", errors="replace").strip() for file in sorted(folder.glob("*.err"))]
+    failures = [text.splitlines()[-1] for text in complaints if text]
+    return list(dict.fromkeys(texts)), failures or ["no restart finished within the time limit; allow more seconds."]
 
 
 def _tree(text: str, names: tuple[str, ...]) -> Node | None:

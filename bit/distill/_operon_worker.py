@@ -1,13 +1,14 @@
-"""One search with Operon in a process of its own: the only file that imports pyoperon.
+"""Searches with Operon in a process of their own: the only file that imports pyoperon.
 
-Run as ``python -P _operon_worker.py STEM SECONDS``, with the task in ``STEM.task`` and ``STEM.npz``; the formulas are
-left in ``STEM.json``. Nothing of `bit` is imported, so that it starts quickly.
+Run as ``python -P _operon_worker.py SECONDS STEM...``, with tasks in ``STEM.task`` and ``STEM.npz``; the formulas are
+left in ``STEM.json``. SECONDS, if not 0, are shared by all. Nothing of `bit` is imported, so that it starts quickly.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -35,5 +36,13 @@ def search(stem: Path, max_seconds: int | None) -> None:
     unfinished.replace(stem.with_suffix(".json"))
 
 
+def search_all(max_seconds: float, stems: list[str]) -> None:
+    """Run the searches one after the other, each for its share of the time that is left."""
+    started = time.monotonic()
+    for position, stem in enumerate(stems):
+        left = (max_seconds - (time.monotonic() - started)) / (len(stems) - position)
+        search(Path(stem), max(1, int(left)) if max_seconds else None)
+
+
 if __name__ == "__main__":
-    search(Path(sys.argv[1]), int(sys.argv[2]) or None)
+    search_all(float(sys.argv[1]), sys.argv[2:])

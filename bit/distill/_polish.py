@@ -170,7 +170,7 @@ def _changed(
     deadline: float | None,
 ) -> list[tuple[Node, float]]:
     """Changed formulas that are promising, fitted."""
-    candidates = [node for node in _new((other for node in nodes for other in rule(node)), seen)]
+    candidates = list(_new((other for node in nodes for other in rule(node)), seen))
     rough = _fits(candidates, sample, threads, _SCREENING_STEPS, deadline)
     good = [node for node, loss in rough if loss < _PROMISING * front.level(complexity(node))]
     return _fits(good, sample, threads, _STEPS, deadline)
