@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bit.distill._targets import Sample
-from bit.distill.refit import fit_constants
+from bit.distill.refit import fit_constants, mean_squared_error
 from bit.errors import InputError
 from bit.expression.fold import fold
 from bit.expression.nodes import (
@@ -137,7 +137,11 @@ def polish(
     front = Front(max_complexity)
     seen: set[str] = set()
     # Long and inadmissible seeds are shortened, too: their remains may be short and admissible.
-    fitted = _fits(_new(seeds, seen), sample, threads, _STEPS, deadline)
+    known = list(_new(seeds, seen))
+    fitted = _fits(known, sample, threads, _STEPS, deadline)
+    if not fitted:
+        # The time is over already: formulas as they were found are better than none.
+        fitted = [(node, mean_squared_error(node, sample)) for node in known]
     fresh = [node for node, _ in sorted(fitted, key=lambda item: item[1])[: 2 * max_complexity]]
     _add(front, fitted, admissible)
     fresh = list(dict.fromkeys([*front.nodes, *fresh]))

@@ -35,7 +35,7 @@ from bit.errors import BitWarning, InputError, MissingPackageError, near_match
 from bit.events import EventTable
 from bit.expression import OPERATORS, Expression
 from bit.expression.fold import fold
-from bit.expression.nodes import Constant, Node, Variable, call, evaluate, replace
+from bit.expression.nodes import Constant, Node, Variable, call, constants, evaluate, replace
 from bit.metrics import rho2
 from bit.parity import CPParity
 from bit.threads import Threads, n_threads_of
@@ -411,9 +411,9 @@ def _admissible(symmetry: Symmetry | None, sample: Sample, rows: IntArray) -> An
 
 
 def _covariance(node: Node, sample: Sample) -> FloatArray | None:
-    """Of the constants; None if the formula is exact, where residuals are rounding and errors mean nothing."""
+    """Of the constants; None if there are none, or if the formula is exact: then residuals are rounding."""
     exact = mean_squared_error(node, sample) <= 1e3 * _EXACT * sample.variance
-    return None if exact else sandwich(node, sample)
+    return None if exact or not constants(node) else sandwich(node, sample)
 
 
 def _fitted_to_all(front: Front, sample: Sample, symmetry: Symmetry | None, threads: Threads) -> list[Node]:

@@ -31,9 +31,11 @@ def test_the_exact_formula_is_found(front):
     assert front.best("mse").complexity == 6
 
 
-def test_front_is_ordered_and_improves(front):
+def test_front_is_ordered_and_improves(front, table):
     assert (np.diff(front.complexity) > 0).all()
-    assert (np.diff(front.column("mse")) < 0).all()
+    # On the events of the fits; on held-out ones the last digits may differ.
+    mse = [table.weights[:, 0] @ (formula(table) - TrueScore("c")(table)) ** 2 for formula in front]
+    assert (np.diff(mse) < 0).all()
     assert front.config["backend"] == "operon"
     assert front.config["why"] == "asked for"
     assert front.best().term == ("c",)
@@ -55,8 +57,8 @@ def test_same_seed_same_front_for_any_number_of_jobs(table, front):
 
 
 def test_model_is_described(noisy):
-    model = bit.BIT(n_estimators=60, max_depth=4, cp_parity=PARITY, random_state=0).fit(noisy)
-    front = distill(model, noisy, **QUICK)
+    model = bit.BIT(n_estimators=40, max_depth=4, cp_parity=PARITY, random_state=0).fit(noisy)
+    front = distill(model, noisy, n_extensions=0, **QUICK)
     formula = front.best()
     assert formula.odd
     assert formula.cp_sign(PARITY) == -1
@@ -98,8 +100,9 @@ def test_one_feature():
 
 def test_mean_is_subtracted(table):
     shifted = FunctionObservable("shifted", lambda t: TrueScore("c")(t) + 3.0)
-    assert distill(shifted, table, mean_subtracted=True, **QUICK).config["mean_subtracted"]
-    values = distill(shifted, table, mean_subtracted=True, **QUICK).best("mse")(table)
+    front = distill(shifted, table, mean_subtracted=True, **QUICK)
+    assert front.config["mean_subtracted"]
+    values = front.best("mse")(table)
     assert table.weights[:, 0] @ values / table.sigma_fb == pytest.approx(0.0, abs=1e-9)
 
 
