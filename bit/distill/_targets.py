@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -161,7 +161,7 @@ def target_of(model_or_observable: Any, param: str | None) -> Target:
             f"a {type(source).__name__} cannot be described: give a fitted model, or an observable such as "
             "TrueScore('cHWtil'); of a loaded forest, BIT.from_forest(forest)."
         )
-    params = getattr(source, "params", None) or ()
+    params: Sequence[str] = getattr(source, "params", None) or ()
     if param is None and len(params) == 1:
         param = params[0]
     odd = getattr(source, "odd", False)
@@ -312,7 +312,7 @@ def _inclusion(density: FloatArray, n_points: int) -> FloatArray:
         sure = chance >= 1.0
         rest = density[~sure]
         chance = np.where(sure, 1.0, (n_points - sure.sum()) * density / rest.sum())
-    return chance
+    return np.asarray(chance)
 
 
 def _systematic(chance: FloatArray, rng: np.random.Generator) -> IntArray:
@@ -338,4 +338,4 @@ def natural_scale(column: FloatArray, weights: FloatArray) -> float:
     size = float(np.sqrt(weights @ column**2 / weights.sum()))
     if size == 0.0 or _NATURAL[0] <= size <= _NATURAL[1]:
         return 1.0
-    return 10.0 ** float(np.round(np.log10(size)))
+    return float(10.0 ** np.round(np.log10(size)))
