@@ -175,7 +175,8 @@ def _changed(
     deadline: float | None,
 ) -> list[tuple[Node, float]]:
     """Changed formulas that are promising, fitted."""
-    candidates = list(_new((other for node in nodes for other in rule(node)), seen))
+    new = _new((other for node in nodes for other in rule(node)), seen)
+    candidates = [node for node in new if complexity(node) <= front.max_complexity]
     few = np.arange(0, len(sample.target), max(1, len(sample.target) // _SCREENING_ROWS))
     part = sample.take(few, sample.weights[few])
     level = Front(front.max_complexity)

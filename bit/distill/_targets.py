@@ -14,6 +14,7 @@ from bit.errors import InputError, near_match
 from bit.events import EventTable
 from bit.metrics import rho2
 from bit.observables import Observable
+from bit.parity import CPParity
 
 Sampling: TypeAlias = Literal["information", "weights", "stratified"]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -122,12 +123,15 @@ class Target:
         Whether it says that it changes sign under CP.
     theta : object
         Where its score is taken; None is the reference point.
+    parity : CPParity or None
+        Of the model behind it.
     """
 
     observable: Observable
     term: Term | None
     odd: bool
     theta: Any
+    parity: CPParity | None
 
 
 def target_of(model_or_observable: Any, param: str | None) -> Target:
@@ -166,7 +170,8 @@ def target_of(model_or_observable: Any, param: str | None) -> Target:
         param = params[0]
     odd = getattr(source, "odd", False)
     odd = bool(odd) if isinstance(odd, bool) else bool(odd[0])
-    return Target(source, None if param is None else (param,), odd, getattr(source, "theta", None))
+    parity = getattr(getattr(source, "model", None), "cp_parity", None)
+    return Target(source, None if param is None else (param,), odd, getattr(source, "theta", None), parity)
 
 
 def as_values(target: Observable | npt.ArrayLike, table: EventTable) -> FloatArray:

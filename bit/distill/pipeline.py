@@ -169,7 +169,7 @@ def distill(
     mean = float(table.weights[:, 0] @ values / table.sigma_fb) if mean_subtracted else 0.0
     used = _varying_features(table, tuple(table.feature_names if features is None else features))
     sample = Sample.of(columns_of(table, used), values - mean, np.abs(table.weights[:, 0]))
-    parity = cp_parity if cp_parity is not None else getattr(model_or_observable, "cp_parity", None)
+    parity = target.parity if cp_parity is None else cp_parity
     symmetry = symmetry_of(parity, _sign(parity, target), used)
 
     rng = np.random.default_rng(random_state)

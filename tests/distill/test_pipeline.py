@@ -10,9 +10,11 @@ from bit.distill import ParetoFront, distill
 from bit.distill._polish import Front, polish
 from bit.distill._symmetry import symmetry_of
 from bit.distill._targets import Sample, choose_rows
+from bit.distill.select import N_BINS
 from bit.errors import BitWarning, InputError
 from bit.expression.nodes import complexity
 from bit.expression.parse import parse, to_text
+from bit.inference import choose_edges, fill, information_kept
 from bit.observables import FunctionObservable
 from bit.threads import Threads
 
@@ -46,7 +48,10 @@ def test_figures_of_the_exact_formula(front):
     exact = front.figures[-1]
     assert exact.rho2 == pytest.approx(1.0)
     assert 0.95 < exact.information < 1.0
-    full = 1.0 / np.sqrt(toy(1000, 5).weights[:, 0] @ TrueScore("c")(toy(1000, 5)) ** 2)
+    judge = toy(1000, 5)
+    template = fill(judge, front[-1], choose_edges(judge, front[-1], N_BINS), 1.0)
+    assert exact.information == pytest.approx(information_kept(template, judge, "c"), rel=1e-9)
+    full = 1.0 / np.sqrt(judge.weights[:, 0] @ TrueScore("c")(judge) ** 2)
     assert exact.limit == pytest.approx(1.96 * full / np.sqrt(exact.information), rel=0.1)
 
 
