@@ -67,7 +67,7 @@ def distill(
     cp_parity: CPParity | None = None,
     mean_subtracted: bool = False,
     n_restarts: int = 4,
-    n_extensions: int = 1,
+    n_extensions: int = 2,
     valid: EventTable | None = None,
     lumi_fb: float | None = None,
     max_seconds: float | None = None,
@@ -108,7 +108,7 @@ def distill(
         Subtract the mean of the target with weights w_0, the convention of arXiv:2109.10414.
     n_restarts : int, default=4
         Independent searches.
-    n_extensions : int, default=1
+    n_extensions : int, default=2
         Rounds in which every part of the best formulas is extended by a constant, a variable or an operator; 0 leaves
         it at shortening.
     valid : EventTable, optional

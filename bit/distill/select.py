@@ -15,12 +15,12 @@ from bit.distill._targets import Target, as_values
 from bit.errors import BitWarning, InputError
 from bit.events import EventTable
 from bit.expression import Expression
-from bit.inference import choose_edges, fill, limits
+from bit.inference import equal_probability_edges, fill, limits
 from bit.metrics import rho2
 from bit.observables import FunctionObservable, Observable
 
 N_BINS = 20
-"""Bins of equal probability for information and limits."""
+"""Bins for information and limits; each has the same sum of |w_0 f|, since the tails of f carry the information."""
 
 _REPLICAS, _GROUPS = 100, 10
 
@@ -141,7 +141,7 @@ def _binned(
     with warnings.catch_warnings():
         # A formula with few values fills fewer bins; that is its own fault and shows in the information.
         warnings.simplefilter("ignore", BitWarning)
-        (edges,) = choose_edges(table, formula, N_BINS)
+        edges = equal_probability_edges(values, np.abs(table.weights[:, 0] * values), N_BINS, symmetric=odd)
     point = np.zeros(table.basis.n_params)
     weight = table.at(point)
     slope = table.weights @ table.basis.gradient(point)[table.basis.param_names.index(param)]
