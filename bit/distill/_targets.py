@@ -272,8 +272,8 @@ def choose_rows(
     n_points : int
         Rows at most; fewer if there are not as many events with weight.
     sampling : {"information", "weights", "stratified"}
-        Rows drawn without replacement in proportion to w |t|; to w; or equally many from `_STRATA` ranges of |t| with
-        equal sums of w |t|.
+        Rows drawn without replacement in proportion to w (|t| + <|t|>/10); to w; or equally many from `_STRATA` ranges
+        of |t| with equal sums of the first.
     rng : numpy.random.Generator
         Source of the draw.
 

@@ -98,8 +98,8 @@ def distill(
     n_points : int, default=4000
         Events on which to search, 10^3 to 10^4; constants are fitted to all.
     sampling : {"information", "weights", "stratified"}, default="information"
-        Events are drawn in proportion to w |t|, to w, or equally many from ten ranges of |t|. The bulk with t near 0
-        says least about the formula, the tails carry the information.
+        Events are drawn in proportion to w (|t| + <|t|>/10), to w, or equally many from ten ranges of |t|. The bulk
+        with t near 0 says least about the formula, the tails carry the information.
     max_complexity : int, default=30
         Largest number of operators, constants and variables.
     cp_parity : CPParity, optional
