@@ -265,13 +265,15 @@ def _choose_backend(backend: str) -> tuple[ModuleType, str, str]:
     """Module, name, and why it was chosen."""
     if backend not in get_args(Backend):
         raise InputError(f"backend={backend!r}: give one of {', '.join(get_args(Backend))}.")
+    if backend != "auto":
+        # Whether it can run may depend on its options: its own search knows.
+        return importlib.import_module(f"bit.distill._{backend}"), backend, "asked for"
     refused: list[str] = []
-    for name in _BACKENDS if backend == "auto" else (backend,):
+    for name in _BACKENDS:
         engine = importlib.import_module(f"bit.distill._{name}")
         reason = engine.available()
         if reason is None:
-            asked = "asked for" if backend != "auto" else "; ".join([*refused, f"{name} can run"])
-            return engine, name, asked
+            return engine, name, "; ".join([*refused, f"{name} can run"])
         refused.append(f"{name}: {reason.rstrip('.')}")
     raise MissingPackageError(f"no backend can search for formulas. {'; '.join(refused)}.")
 
