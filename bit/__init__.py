@@ -19,9 +19,10 @@ BitError, BitWarning
     What everything here raises and warns.
 BoostedInformationTreeEnsemble
     The same many times on resampled events: errors of the learned functions.
-processes, baselines, inference, inspection, compare, export, plotting, metrics
+processes, baselines, inference, inspection, compare, export, distill, plotting, metrics
     Simulators, other methods to compare with, limits, what a model has learned, all methods on one sample
-    (``bit.compare.compare(table, lumi_fb=300.0)``), file formats of models, figures, figures of merit.
+    (``bit.compare.compare(table, lumi_fb=300.0)``), file formats of models, formulas
+    (``bit.distill.distill(model, table, param="cHW")``), figures, figures of merit.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _HOME = {
     "BitError": "bit.errors",
     "BitWarning": "bit.errors",
 }
-_MODULES = ("processes", "baselines", "inference", "inspection", "compare", "export", "plotting", "metrics")
+_MODULES = ("processes", "baselines", "inference", "inspection", "compare", "export", "distill", "plotting", "metrics")
 
 __all__ = [
     "BIT",
@@ -85,6 +86,7 @@ __all__ = [
 if TYPE_CHECKING:
     from bit import baselines as baselines
     from bit import compare as compare
+    from bit import distill as distill
     from bit import export as export
     from bit import inference as inference
     from bit import inspection as inspection
