@@ -1,4 +1,4 @@
-"""Formulas by a network whose neurons are operators and which prunes itself while it learns (SymbolNet, arXiv:2401.09949).
+"""Formulas by a network of operators that prunes itself while it learns (SymbolNet, arXiv:2401.09949).
 
 A layer takes linear combinations z of what is below and applies one operator to each, or to each pair. Weights, inputs
 and operators have trainable thresholds: a weight counts while |w| > t, an input and an operator while t < 1; a pruned
@@ -56,8 +56,9 @@ _SLOPE = 5.0  # of the sigmoid that stands for the step on the way back
 _DECAY = 0.01  # how suddenly pruning ends at the wanted sparsity
 _PRUNING = 0.02  # of pruning against the error of a target of variance 1
 _WARM_UP, _COOL_DOWN = 0.2, 0.8  # of the steps: pruning begins, masks are frozen
-_READINGS = 60
-_LONGEST = 6  # times the wanted complexity: longer sums are not even shortened
+_READINGS = 40
+_LONGEST = 4  # times the wanted complexity: longer ones are not even written
+_LAST = 10  # times that for the last one, if no other could be read
 
 
 def available() -> str | None:
@@ -97,9 +98,8 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
         )
     torch = require("torch", for_='backend="symbolnet"')
     options = {**_OPTIONS, **settings.options}
-    sparsest = (
-        np.linspace(*options["sparsity"], settings.n_restarts) if settings.n_restarts > 1 else options["sparsity"][1:]
-    )
+    least, most = options["sparsity"]
+    sparsest = np.linspace(least, most, settings.n_restarts) if settings.n_restarts > 1 else np.array([most])
     readings = _Readings(problem, settings)
     n_steps = settings.n_restarts * options["n_steps"]
     with (
@@ -111,6 +111,8 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
                 rng = np.random.default_rng([settings.seed, restart])
                 network = _Network(torch, len(problem.names), settings.operators, options, rng)
                 _train(network, float(sparsity), options, readings, bar)
+                if readings.late:
+                    break
         except KeyboardInterrupt:
             if not readings.best:
                 raise
@@ -126,11 +128,14 @@ class _Readings:
         self.best: dict[int, tuple[float, Node]] = {}
         self.end = math.inf if settings.max_seconds is None else time.monotonic() + settings.max_seconds
 
-    def add(self, network: _Network) -> None:
-        """Read the network as it is now."""
+    def add(self, network: _Network, *, last: bool = False) -> None:
+        """Read the network as it is now, unless it is too long; the last one of a run is read if there is no other."""
+        longest = _LONGEST * self.settings.max_complexity * (1 if self.best or not last else _LAST)
+        if network.size() > longest:
+            return
         try:
-            node = fold(network.formula(self.problem.names, _LONGEST * self.settings.max_complexity))
-        except (InputError, _TooLongError):
+            node = fold(network.formula(self.problem.names))
+        except InputError:
             return
         residual = evaluate(node, self.columns) - self.problem.target
         loss = float(np.mean(self.problem.weights * residual**2))
@@ -140,8 +145,8 @@ class _Readings:
 
     @property
     def late(self) -> bool:
-        """Whether the time is over and there is something to show."""
-        return bool(self.best) and time.monotonic() > self.end
+        """Whether the time is over."""
+        return time.monotonic() > self.end
 
     def formulas(self) -> list[Node]:
         """Those within the limit of complexity, or the simplest one."""
@@ -149,10 +154,6 @@ class _Readings:
         return [node for nodes, node in ordered if nodes <= self.settings.max_complexity] or [
             node for _, node in ordered[:1]
         ]
-
-
-class _TooLongError(Exception):
-    """A formula that nobody would read."""
 
 
 class _Network:
@@ -167,7 +168,8 @@ class _Network:
         self.units = [name for name in once for _ in range(options["copies"])]
         self.n_arguments = [2 if name in _BINARY else 1 for name in self.units]
         n_arguments, n_below = sum(self.n_arguments), n_features
-        self.weights, self.biases = [], []
+        self.weights: list[Any] = []
+        self.biases: list[Any] = []
         for _ in range(options["n_layers"]):
             self._add_layer(rng, n_arguments, n_below)
             # Inputs stay within reach of every layer, so that short formulas need no detour.
@@ -240,54 +242,60 @@ class _Network:
             total = total + decay * self.torch.exp(-self.torch.cat([t.flatten() for t in thresholds])).mean()
         return total
 
-    def formula(self, names: Sequence[str], longest: int) -> Node:
-        """The network as a tree; operators see only what is not pruned."""
-        inputs, gates, weight_masks, bias_masks = _arrays(self.masks())
-        weights = [w.detach().numpy() * m for w, m in zip(self.weights, weight_masks, strict=True)]
-        biases = [b.detach().numpy() * m for b, m in zip(self.biases, bias_masks, strict=True)]
+    def pruned(self) -> tuple[FloatArray, list[FloatArray], list[FloatArray], list[FloatArray]]:
+        """Masks of inputs and operators; weights and biases with zeros where they are pruned."""
+        inputs, *lists = self.masks()
+        gates, weights, biases = ([item.detach().numpy() for item in items] for items in lists)
+        for masks, values in ((weights, self.weights), (biases, self.biases)):
+            masks[:] = [mask * value.detach().numpy() for mask, value in zip(masks, values, strict=True)]
+        return inputs.detach().numpy(), gates, weights, biases
+
+    def size(self) -> int:
+        """Number of nodes of the formula before it is shortened, without writing it."""
+        inputs, _, weights, _ = self.pruned()
+        below = np.array(inputs, dtype=np.float64)
+        for weight in weights[:-1]:
+            z = ((weight != 0.0) * (below > 0.0)) @ (below + 3.0)
+            ends = np.cumsum(self.n_arguments)
+            units = [1.0 + z[end - n : end].sum() for end, n in zip(ends, self.n_arguments, strict=True)]
+            below = np.array([*units, *inputs])
+        return int((((weights[-1] != 0.0) * (below > 0.0)) @ (below + 3.0))[0])
+
+    def formula(self, names: Sequence[str]) -> Node:
+        """The network as a tree of what is not pruned."""
+        inputs, gates, weights, biases = self.pruned()
         features: list[Node] = [
             Variable(name) if kept else Integer(0) for name, kept in zip(names, inputs, strict=True)
         ]
         below = features
         for depth, gate in enumerate(gates):
-            z = [_linear(row, bias, below, longest) for row, bias in zip(weights[depth], biases[depth], strict=True)]
+            z = [_linear(row, bias, below) for row, bias in zip(weights[depth], biases[depth], strict=True)]
             below = [*self._units(z, gate), *features]
-        return _linear(weights[-1][0], biases[-1][0], below, longest)
+        return _linear(weights[-1][0], biases[-1][0], below)
 
     def _units(self, z: list[Node], gate: FloatArray) -> list[Node]:
         outputs, position = [], 0
         for name, n_arguments, kept in zip(self.units, self.n_arguments, gate, strict=True):
             arguments = z[position : position + n_arguments]
             position += n_arguments
-            if kept:
-                node = call(name, *arguments)
-            else:
-                node = arguments[0] if n_arguments == 1 else call("add", *arguments)
-            outputs.append(fold(node))
+            passed = arguments[0] if n_arguments == 1 else call("add", *arguments)
+            outputs.append(fold(call(name, *arguments) if kept else passed))
         return outputs
 
 
-def _arrays(masks: tuple[Any, list[Any], list[Any], list[Any]]) -> tuple[Any, list[Any], list[Any], list[Any]]:
-    inputs, *lists = masks
-    gates, weights, biases = ([item.detach().numpy() for item in items] for items in lists)
-    return inputs.detach().numpy(), gates, weights, biases
-
-
-def _linear(row: FloatArray, bias: float, below: Sequence[Node], longest: int) -> Node:
+def _linear(row: FloatArray, bias: float, below: Sequence[Node]) -> Node:
     """Linear combination of formulas, without the terms that vanish."""
     total: Node = Constant(float(bias)) if bias != 0.0 else Integer(0)
     for weight, node in zip(row, below, strict=True):
         if weight != 0.0 and node != Integer(0):
             total = call("add", total, call("mul", Constant(float(weight)), node))
-    if complexity(total) > longest:
-        raise _TooLongError
     return fold(total)
 
 
 def _step(torch: Any) -> Any:
     """The step function, with the derivative of a sigmoid."""
 
-    class Step(torch.autograd.Function):  # type: ignore[misc, name-defined]
+    class Step(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(context: Any, x: Any) -> Any:
             context.save_for_backward(x)
@@ -331,6 +339,6 @@ def _train(network: _Network, sparsity: float, options: dict[str, Any], readings
                 threshold.clamp_(0.0, 1.0 + 1e-3)
         bar.update(1)
         if progress >= _WARM_UP and (step % every == 0 or step == n_steps - 1):
-            readings.add(network)
-            if readings.late:
+            readings.add(network, last=step == n_steps - 1)
+            if readings.late and readings.best:
                 return
