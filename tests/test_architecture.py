@@ -13,7 +13,7 @@ LAYER = {
     **dict.fromkeys(
         ["errors", "optional", "progress", "files", "basis", "conventions", "parity", "threads", "kernels"], 0
     ),
-    **dict.fromkeys(["events", "particles", "processes", "metrics"], 1),
+    **dict.fromkeys(["events", "mapped", "particles", "processes", "metrics"], 1),
     **dict.fromkeys(["trees", "expression"], 2),
     **dict.fromkeys(["estimators", "ensembles", "positivity", "baselines", "observables", "classic"], 3),
     **dict.fromkeys(["inference", "inspection", "export", "io", "dask"], 4),

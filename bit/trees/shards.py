@@ -30,6 +30,7 @@ from bit.kernels.residuals import (
 )
 from bit.kernels.rotation import combine_residuals, rotate_weights
 from bit.kernels.sums import bounds_of, sum_quanta
+from bit.mapped import forget
 from bit.threads import Threads
 from bit.trees.binner import Binner, encode
 from bit.trees.exact import exact_sum, quantisation_scale
@@ -162,6 +163,12 @@ class _View:
         for split, middle in zip(splits, middles.tolist(), strict=True):
             first, last = self.bounds.pop(split.node)
             self.bounds[split.left], self.bounds[split.right] = (first, middle), (middle, last)
+
+
+def _range_of(values: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Smallest and largest finite value, 0 if there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 
 
 def _sum_of_squares(values: FloatArray, scale: float) -> int:
@@ -307,6 +314,8 @@ class Shards:
             self._shards,
             self._ranges,
         )
+        for mapped in (features, weights):
+            forget(mapped)
         # Four sums cost as much as one: for more residuals nothing would be saved.
         self._keeps_root = len(columns) == 1 and mirror is None
         self._n_edges = binner.n_edges
@@ -378,6 +387,8 @@ class Shards:
             self._shards,
             largest,
         )
+        for shard in self._shards:
+            forget(shard.weights)
         self.largest = np.max(largest, axis=0)
         self._root = self._next_root = None
 
@@ -504,8 +515,7 @@ class Shards:
         for shard, (low, high) in zip(self._shards, self._ranges, strict=True):
             shard.features = features[low:high]
         # As the kernels read them: in float32.
-        finite = [column[np.isfinite(column)] for column in (x.astype(FEATURE) for x in features.T)]
-        low, high = np.array([(x.min(), x.max()) if len(x) else (0.0, 0.0) for x in finite], dtype=np.float64).T
+        low, high = np.array([_range_of(x.astype(FEATURE)) for x in features.T], dtype=np.float64).T
         if self.mirror is not None:
             # The range of a feature and of its images.
             image_low, image_high = low[self.mirror.source], high[self.mirror.source]
@@ -694,6 +704,8 @@ class Shards:
                 sum_by_leaf(shard.columns, *splits, *weights, signs, scales, out)
 
         self.threads.map(work, self._shards, sums)
+        for shard in self._shards:
+            forget(shard.weights)
         total = np.sum(sums, axis=0).reshape(-1, n_lanes)[:, : 3 + len(outputs)]
         by_leaf: FloatArray = total / np.append(1.0, scales)
         return by_leaf
