@@ -353,8 +353,8 @@ class _Booster:
         self.beginning = {
             "base": self.base.tolist(),
             "metric": self.metric.rotation.tolist(),
-            "thresholds": hashlib.sha256(self.events.binner.table.tobytes()).hexdigest(),
-            "losses": self.train_loss + self.validation_loss,
+            "binning": hashlib.sha256(self.events.binner.table.tobytes()).hexdigest(),
+            "loss": self.train_loss + self.validation_loss,
         }
         state = checkpoint.state(group)
         if state is None:

@@ -103,7 +103,7 @@ class Checkpoint:
     Raises
     ------
     InputError
-        If there is no such checkpoint or it has other settings.
+        If there is no such checkpoint, it has other settings, or the folder of `path` does not exist.
     FileFormatError
         If the file is no checkpoint, or damaged.
     """
@@ -117,6 +117,8 @@ class Checkpoint:
     ) -> None:
         self.path, self.every, self.settings = path, every, json.loads(json.dumps(settings))
         self.source = "" if resume is None else os.fspath(resume)
+        if path is not None and not Path(path).parent.is_dir():
+            raise InputError(f"checkpoint={os.fspath(path)!r}: the folder does not exist; create it first.")
         self._states: list[TrainingState] = []
         if resume is not None:
             found, self._states = _read(existing_file(resume))
