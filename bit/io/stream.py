@@ -261,12 +261,13 @@ class RootStream(EventStream):
     def _chunks(self, first: int) -> Iterator[tuple[EventTable, npt.NDArray[np.float64]]]:
         """Events from number `first` on, and how well their base-point weights fit."""
         for source, stamp in zip(self.reading.sources, self.stamps, strict=True):
-            for n, column in iterate(source, self.reading.plan, self.step_size, start=max(first, 0)):
-                chunk = self._chunk(n, column, source)
-                if _stamp(source.path) != stamp:
-                    raise InputError(f"{source.path} changed while it was read; describe the stream anew.")
-                yield chunk
-            first -= source.n_events
+            if first < source.n_events:
+                for n, column in iterate(source, self.reading.plan, self.step_size, start=first):
+                    chunk = self._chunk(n, column, source)
+                    if _stamp(source.path) != stamp:
+                        raise InputError(f"{source.path} changed while it was read; describe the stream anew.")
+                    yield chunk
+            first = max(first - source.n_events, 0)
 
     def _chunk(self, n: int, column: Column, source: Source) -> tuple[EventTable, npt.NDArray[np.float64]]:
         builder = TableBuilder(self.reading.plan, n, [source.empty])

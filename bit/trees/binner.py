@@ -23,7 +23,6 @@ MAX_BINS = 255  # codes 0 to 254; code 255 is NaN
 _BUCKET_BITS = 16  # so many buckets stay in the second cache
 _MANY = 1_000_000
 _BLOCK = 8192  # rows cast at a time: a block of features and its codes stay in the cache
-_BLOCKS = 32  # of features in a file, held at a time
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,7 @@ def encode(
         encode_features(
             np.array(features[rows], dtype=FEATURE, order="C"), table, out_codes[rows], out_columns[:, rows]
         )
-        if (low // _BLOCK) % _BLOCKS == 0:
-            forget(features)
+        forget(features)
 
 
 def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str, threads: Threads) -> FloatArray | None:
