@@ -389,7 +389,7 @@ class PolynomialBasis:
 
 
 def _product(rows: FloatArray, matrix: FloatArray) -> FloatArray:
-    """rows @ matrix in a fixed order of additions; that of a library would round differently for fewer rows."""
+    """Product rows @ matrix in a fixed order of additions; that of a library would round differently for fewer rows."""
     product = np.zeros((len(rows), matrix.shape[1]))
     for low in range(0, len(rows), _BLOCK):
         block, out = rows[low : low + _BLOCK], product[low : low + _BLOCK]

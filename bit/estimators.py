@@ -371,9 +371,7 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             label = "*".join(events.train.basis.terms[k])
             try:
                 results.append(
-                    boost(
-                        events, np.array([k]), plan, rng, threads, label=label, checkpoint=checkpoint, group=group
-                    )
+                    boost(events, np.array([k]), plan, rng, threads, label=label, checkpoint=checkpoint, group=group)
                 )
             except KeyboardInterrupt:
                 if not results:

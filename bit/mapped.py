@@ -74,8 +74,15 @@ class MappedTable(EventTable):
             forget(weights)
             forget(self.weights)
         aux = {name: values[chosen] for name, values in (self.aux or {}).items()}
-        names = {"feature_names": self.feature_names, "units": self.units}
-        return MappedTable(columns.T, weights, self.basis, **names, aux=aux, folder=self.folder)
+        return MappedTable(
+            columns.T,
+            weights,
+            self.basis,
+            feature_names=self.feature_names,
+            units=self.units,
+            aux=aux,
+            folder=self.folder,
+        )
 
 
 def forget(array: npt.NDArray[Any]) -> None:

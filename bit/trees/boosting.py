@@ -362,8 +362,9 @@ class _Booster:
         for name, value in self.beginning.items():
             if state.start[name] != value:
                 raise InputError(
-                    f"resume={checkpoint.source!r}: this checkpoint began with another {name}: the events differ, or the "
-                    "part of them that is kept for early stopping; give the same events and random_state, or train anew."
+                    f"resume={checkpoint.source!r}: this checkpoint began with another {name}: the events differ, or "
+                    "the part of them that is kept for early stopping; give the same events and random_state, or "
+                    "train anew."
                 )
         if len(state.trees) > self.plan.n_estimators:
             raise InputError(
@@ -452,8 +453,10 @@ class _Booster:
         self.train_loss.append(self.train_loss[-1] + change)
         if validation_change is not None:
             self.validation_loss.append(self.validation_loss[-1] + validation_change)
-        splits = (np.array(column) for column in (tree.feature, tree.bins, tree.left, tree.right))
-        self.trees.append(FinishedTree(*splits, tree.depth, np.array(tree.gain), value, fit.walk, fit.gains))
+        feature, bins, left, right = (np.array(column) for column in (tree.feature, tree.bins, tree.left, tree.right))
+        self.trees.append(
+            FinishedTree(feature, bins, left, right, tree.depth, np.array(tree.gain), value, fit.walk, fit.gains)
+        )
 
     def _padded(self, value: FloatArray) -> FloatArray:
         """Leaf values of all that is summed: the watched weights are left as they are."""

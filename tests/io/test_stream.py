@@ -163,9 +163,10 @@ def starts(monkeypatch, stop_after=None):
 @pytest.mark.parametrize("stop_after", [0, 1, 3, 5])
 def test_interrupted_reading_goes_on_where_it_was(table, files, cache, monkeypatch, stop_after):
     how = {"cache": cache, "step_size": 500}
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         starts(patched, stop_after)
-        bit.stream_root(files, **how).table()
+        with pytest.raises(KeyboardInterrupt):
+            bit.stream_root(files, **how).table()
     with monkeypatch.context() as patched:
         found = starts(patched)
         read = bit.stream_root(files, **how).table()
@@ -189,7 +190,7 @@ def test_stale_cache_is_refused(table, files, cache):
     bit.stream_root(files, cache=cache).table()
     with pytest.raises(InputError, match="holds other events: it was made of 2 files, now 1"):
         bit.stream_root(files[:1], cache=cache).table()
-    with pytest.raises(InputError, match="features=.*Delete the folder"):
+    with pytest.raises(InputError, match=r"features=.*Delete the folder"):
         bit.stream_root(files, cache=cache, features=["p", "q"]).table()
     with pytest.raises(InputError, match="holds other events: weights="):
         bit.stream_root(files, cache=cache, params=["a"]).table()
@@ -331,7 +332,7 @@ print(1024 * int(peak))
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 def test_features_are_never_in_memory_at_once(tmp_path):
-    """Of an event with F = 64 features and one function, training holds 168 bytes, but not the 4 F of the features.
+    """Of an event with F = 96 features and one function, training holds 232 bytes, but not the 4 F of the features.
 
     The record (codes in whole words, nominal weight, residual) has 8 ceil(F / 8) + 16 bytes, the codes by feature have
     F, the numbers of its row 8, its weights in the cache 16. The ranking of single features, before, holds less.
@@ -341,11 +342,10 @@ def test_features_are_never_in_memory_at_once(tmp_path):
         folder = tmp_path / str(n)
         folder.mkdir()
         rng = np.random.default_rng(1)
-        columns = {f"x{f}": rng.normal(size=n).astype(np.float32) for f in range(64)}
+        columns = {f"x{f}": rng.normal(size=n).astype(np.float32) for f in range(96)}
         write_foreign(folder / "a.root", columns | {"w": np.ones(n), "w__a": columns["x0"] + rng.normal(size=n)})
         bit.stream_root(folder / "a.root", cache=folder / "cache").table()
         program = [sys.executable, "-c", MEMORY, str(folder)]
         peaks.append(int(subprocess.run(program, capture_output=True, text=True, check=True).stdout))
     growth = (peaks[1] - peaks[0]) / 200_000
-    print(growth, peaks)
-    assert 152 < growth < 168 + 0.5 * 256
+    assert 216 < growth < 232 + 0.5 * 384

@@ -155,7 +155,9 @@ def test_killed_process_leaves_its_last_checkpoint(tmp_path):
     program = PROGRAM.format(folder=str(Path(__file__).parent), path=str(path))
     process = subprocess.Popen([sys.executable, "-c", program])
     try:
-        while process.poll() is None and not (path.exists() and len(json.loads(path.read_text())["groups"][0]["trees"]) > 3):
+        while process.poll() is None and not (
+            path.exists() and len(json.loads(path.read_text())["groups"][0]["trees"]) > 3
+        ):
             time.sleep(0.01)
     finally:
         process.send_signal(signal.SIGKILL)
@@ -190,9 +192,9 @@ def test_other_events_are_refused(tmp_path):
     bit.BIT(**SMALL).fit(table, checkpoint=path)
     with pytest.raises(InputError, match="n_events=3000, now it is 2999"):
         bit.BIT(**SMALL).fit(table.take(slice(1, None)), resume=path)
+    renamed = bit.EventTable(table.features, table.weights, BASIS, feature_names=["p", "q", "r", "t"])
     with pytest.raises(InputError, match="features="):
-        names = ["p", "q", "r", "t"]
-        bit.BIT(**SMALL).fit(bit.EventTable(table.features, table.weights, BASIS, feature_names=names), resume=path)
+        bit.BIT(**SMALL).fit(renamed, resume=path)
     with pytest.raises(InputError, match="began with another base"):
         bit.BIT(**SMALL).fit(make_table(seed=2), resume=path)
     moved = bit.EventTable(table.features * [1, 1, 1, 1.5], table.weights, BASIS, feature_names=table.feature_names)
