@@ -180,6 +180,15 @@ def test_interrupted_reading_goes_on_where_it_was(table, files, cache, monkeypat
         assert found == []  # a complete cache is all that is needed
 
 
+def test_ensembles(table, files, cache):
+    from bit.ensembles import BoostedInformationTreeEnsemble
+
+    ensemble = BoostedInformationTreeEnsemble(bit.BIT(**SMALL), n_members=2, random_state=1)
+    expected = ensemble.fit(table).predict_std(table)
+    found = ensemble.fit(bit.stream_root(files, cache=cache)).predict_std(table)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_cache_serves_any_training(table, files, cache):
     for options in ({"max_bins": 20}, {"terms": ["b"]}, {"leaf": "linear", "ridge": 0.1}):
         stream = bit.stream_root(files, cache=cache)
@@ -282,6 +291,8 @@ def test_mapped_tables_are_tables(table, files, cache):
     assert bit.stream_root(files, cache=cache).table().weights[0, 0] == table.weights[0, 0]
     model = bit.BIT(**SMALL).fit(table)
     np.testing.assert_array_equal(model.predict(read), model.predict(table))
+    with pytest.raises(InputError, match=r"give stream\.table\(\)"):
+        model.predict(bit.stream_root(files, cache=cache))
 
 
 def test_forgotten_arrays_are_read_again(files, cache, table):
