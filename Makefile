@@ -18,6 +18,7 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/prediction.py
 	$(BIN)/python benchmarks/cpp_header.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/scale.py --events 1e5 1e6 1e7
 	$(BIN)/python benchmarks/information.py
 	$(BIN)/python benchmarks/linear_leaves.py
 	$(BIN)/python benchmarks/unbinned.py

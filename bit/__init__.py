@@ -9,6 +9,8 @@ EventTable, PolynomialBasis, CPParity
 read_root, write_root, read_npz, write_npz, read_parquet, write_parquet, read_lhe, read_lhe_particles, write_lhe,
 read_nanoaod, read_madminer
     Files.
+stream_root
+    Files larger than memory, for ``.fit(stream)``.
 BoostedInformationTree (BIT)
     The estimator; ``.fit(table)``, ``.predict(table)``, ``.observable("cHW")``, ``.export(path)``.
 observable, TrueScore
@@ -38,6 +40,7 @@ _HOME = {
     "CPParity": "bit.parity",
     "read_root": "bit.io.root",
     "write_root": "bit.io.root",
+    "stream_root": "bit.io.stream",
     "read_npz": "bit.io.arrays",
     "write_npz": "bit.io.arrays",
     "read_parquet": "bit.io.arrays",
@@ -77,6 +80,7 @@ __all__ = [
     "read_npz",
     "read_parquet",
     "read_root",
+    "stream_root",
     "write_lhe",
     "write_npz",
     "write_parquet",
@@ -104,6 +108,7 @@ if TYPE_CHECKING:
     from bit.io.madminer import read_madminer
     from bit.io.nanoaod import read_nanoaod
     from bit.io.root import read_root, write_root
+    from bit.io.stream import stream_root
     from bit.observables import TrueScore, observable
     from bit.parity import CPParity
 

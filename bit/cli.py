@@ -226,15 +226,21 @@ _config_file = click.argument("config", type=click.Path(), metavar="CONFIG.toml"
 @main.command(epilog=_EXAMPLE, short_help="Train trees and write them.")
 @_config_file
 @click.option("-o", "--output", type=click.Path(), help="Forest to write; default forest.json in output.dir.")
+@click.option("--checkpoint", type=click.Path(), help="File to which the training is written every 10 trees.")
+@click.option("--resume", type=click.Path(), help="Checkpoint of a training to be continued.")
 @_overrides
-def train(config: str, output: str | None, overrides: tuple[str, ...]) -> None:
+def train(
+    config: str, output: str | None, checkpoint: str | None, resume: str | None, overrides: tuple[str, ...]
+) -> None:
     """Train trees on a part of the events and write the forest as JSON.
 
     Ctrl-C ends the training; the trees grown until then are written.
 
     \b
-    Example:
+    Examples:
       bit train config.toml --set train.n_estimators=500 -o forest.json
+      bit train config.toml --checkpoint training.json
+      bit train config.toml --checkpoint training.json --resume training.json
     """  # noqa: D301
     from bit import analysis
     from bit.config import load_config
@@ -244,7 +250,7 @@ def train(config: str, output: str | None, overrides: tuple[str, ...]) -> None:
     _check_writable(target)
     parts = analysis.divide(settings, analysis.read_events(settings))
     click.echo(f"train on {parts.train.n_events} events")
-    model = analysis.train(settings, parts)
+    model = analysis.train(settings, parts, checkpoint=checkpoint, resume=resume)
     analysis.save_forest(settings, model.forest_, target)
     if model.interrupted_:
         raise KeyboardInterrupt(f"the {model.n_iter_} trees until then are in {target}")

@@ -9,6 +9,7 @@ Sections and keys (all but ``data.path`` have defaults)::
     params = ["cHW", "cHWtil"]    # default: all
     unit = "fb"                   # of the weights in files not written by bit: "fb" or "pb"
     norm = "sum"                  # likewise: their "sum" or their "average" is the cross-section
+    cache = "cache"               # folder for the events of ROOT files that are larger than memory; default: none
     split = [0.5, 0.1, 0.4]       # shares of the events for training, for choosing bins, for the result
     labels = {pt = "p_T"}         # LaTeX of features in figures
 
@@ -100,6 +101,8 @@ class DataConfig:
         Files.
     tree, features, params, unit, norm
         Arguments of the readers; None for their defaults.
+    cache : str or None
+        Folder of `bit.stream_root`, for ROOT files that are larger than memory.
     split : tuple of float
         Shares for training, for choosing bins, and for the result.
     labels : mapping of str to str
@@ -112,6 +115,7 @@ class DataConfig:
     params: tuple[str, ...] | None = None
     unit: Literal["fb", "pb"] | None = None
     norm: Literal["sum", "average"] | None = None
+    cache: str | None = None
     split: tuple[float, ...] = (0.5, 0.1, 0.4)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -518,6 +522,7 @@ _DATA: dict[str, _Rule] = {
     "params": _texts,
     "unit": _one_of("fb", "pb"),
     "norm": _one_of("sum", "average"),
+    "cache": _text,
     "split": _shares,
     "labels": _labels,
 }

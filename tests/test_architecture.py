@@ -25,7 +25,7 @@ LAYER = {
         ],
         0,
     ),
-    **dict.fromkeys(["events", "particles", "processes", "metrics"], 1),
+    **dict.fromkeys(["events", "mapped", "particles", "processes", "metrics"], 1),
     **dict.fromkeys(["trees", "expression"], 2),
     **dict.fromkeys(["estimators", "ensembles", "positivity", "baselines", "observables", "classic"], 3),
     **dict.fromkeys(["inference", "inspection", "export", "io", "dask"], 4),

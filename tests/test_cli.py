@@ -269,6 +269,29 @@ def test_compare_writes_what_was_done_until_ctrl_c(folder, monkeypatch):
     assert "note: interrupted" in (folder / "out" / "compare.txt").read_text()
 
 
+def test_training_goes_on_from_a_checkpoint(folder):
+    assert call("train", "config.toml", "--set", "train.n_estimators=9", "-o", "whole.json").exit_code == 0
+    assert call("train", "config.toml", "--checkpoint", "training.json").exit_code == 0
+    more = ["--set", "train.n_estimators=9", "--resume", "training.json", "-o", "more.json"]
+    assert call("train", "config.toml", *more).exit_code == 0
+    assert (folder / "more.json").read_bytes() == (folder / "whole.json").read_bytes()
+    message = fails(1, "train", "config.toml", "--set", "train.max_depth=2", "--resume", "training.json")
+    assert "max_depth=3, now it is 2" in message
+
+
+def test_events_in_a_cache_give_the_same_forest(folder):
+    assert call("train", "config.toml").exit_code == 0
+    expected = json.loads((folder / "out" / "forest.json").read_text())
+    assert call("train", "config.toml", "--set", "data.cache=cache").exit_code == 0
+    found = json.loads((folder / "out" / "forest.json").read_text())
+    assert (folder / "cache" / "weights.f64").exists()
+    assert found["groups"] == expected["groups"]
+    assert found["base"] == expected["base"]
+    write_npz(folder / "events.npz", small_table())
+    change = ["--set", "data.path=events.npz", "--set", "data.cache=cache"]
+    assert "data.cache='cache' is for ROOT files" in fails(1, "train", "config.toml", *change)
+
+
 @pytest.mark.parametrize("binning", ["none", "equal", "optimal"])
 def test_power_writes_maps_of_all_observables(folder, binning):
     assert call("train", "config.toml", "--set", "train.n_estimators=30").exit_code == 0
