@@ -8,7 +8,7 @@
 distill
     Model or observable to a `ParetoFront` of `bit.expression.Expression`.
 ParetoFront, Figures
-    Formulas in order of complexity with their figures of merit; ``best``, ``at``, ``to_text``, ``export``, ``load``.
+    Formulas in order of complexity with their figures of merit; ``best``, ``at``, ``to_text``, ``export``.
 refit, Refit
     Constants of one form with errors on any sample; flat directions removed; pulls between samples.
 regional_mse, RegionalErrors

@@ -11,7 +11,6 @@ sha256 : of the canonical dump of all other fields
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -24,7 +23,6 @@ from bit.basis import FloatArray
 from bit.distill.select import Figures
 from bit.errors import FileFormatError, InputError
 from bit.expression import Expression
-from bit.files import existing_file
 
 FORMAT = "bit-front/1"
 Rule: TypeAlias = Literal["one_standard_error", "mse", "information"]
@@ -210,7 +208,7 @@ class ParetoFront(Sequence[Expression]):
         return seal("pareto_front", FORMAT, {"config": self.config, "members": members})
 
     def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the front as ``bit-front/1`` JSON, which `ParetoFront.load` reads.
+        """Write the front as ``bit-front/1`` JSON, which `bit.load` reads.
 
         Parameters
         ----------
@@ -220,13 +218,15 @@ class ParetoFront(Sequence[Expression]):
         write_document(self.to_dict(), path, indent=1)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> ParetoFront:
-        """Read what `export` wrote.
+    def from_document(cls, document: dict[str, Any], source: str) -> ParetoFront:
+        """Build a front from the dictionary of `to_dict`.
 
         Parameters
         ----------
-        path : str or path-like
-            The file.
+        document : dict
+            Parsed JSON.
+        source : str
+            Name of the file, for messages.
 
         Returns
         -------
@@ -235,22 +235,16 @@ class ParetoFront(Sequence[Expression]):
 
         Raises
         ------
-        InputError
-            If there is no such file.
         FileFormatError
-            If it is not such a file, of a newer format, or was changed.
+            If it is of a newer format, or was changed.
         """
-        file = existing_file(path)
+        require_schema(document, FORMAT, source)
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-            if not isinstance(document, dict) or document.get("kind") != "pareto_front":
-                raise FileFormatError(f"{file} holds no front of formulas; give a file of ParetoFront.export.")
-            require_schema(document, FORMAT, str(file))
             members = document["members"]
-            expressions = [Expression.from_document(item["expression"], str(file)) for item in members]
+            expressions = [Expression.from_document(item["expression"], source) for item in members]
             return cls(expressions, [Figures(**item["figures"]) for item in members], document["config"])
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InputError) as error:
-            raise FileFormatError(f"{file} is not a front of formulas ({error}); export it again.") from None
+        except (KeyError, TypeError, InputError) as error:
+            raise FileFormatError(f"{source} is not a front of formulas ({error}); export it again.") from None
 
 
 def _pair(value: float | None, error: float | None, width: int) -> str:

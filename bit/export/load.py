@@ -2,68 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import Any
 
 from bit.errors import FileFormatError
 from bit.export.xgboost_json import is_xgboost, xgboost_from_document
 from bit.files import existing_file
-from bit.trees import forest_json
-from bit.trees.forest import Forest
 
-if TYPE_CHECKING:
-    from bit.baselines.neural import SALLY, QuadraticClassifier
-    from bit.baselines.onn import ONN
-    from bit.baselines.ratio_trick import RatioTrick
-    from bit.ensembles import BoostedInformationTreeEnsemble
-    from bit.expression import Expression
-
-    Artefact = Forest | BoostedInformationTreeEnsemble | ONN | RatioTrick | SALLY | QuadraticClassifier | Expression
-
-
-def _ensemble(document: dict[str, Any], source: str) -> BoostedInformationTreeEnsemble:
-    from bit.ensembles import BoostedInformationTreeEnsemble  # here, since a forest is read without scikit-learn
-
-    return BoostedInformationTreeEnsemble.from_document(document, source)
-
-
-def _onn(document: dict[str, Any], source: str) -> ONN:
-    from bit.baselines.onn import ONN
-
-    return ONN.from_document(document, source)
-
-
-def _ratio_trick(document: dict[str, Any], source: str) -> RatioTrick:
-    from bit.baselines.ratio_trick import RatioTrick
-
-    return RatioTrick.from_document(document, source)
-
-
-def _network(document: dict[str, Any], source: str) -> SALLY | QuadraticClassifier:
-    from bit.baselines import neural
-
-    return neural.from_document(document, source)
-
-
-def _expression(document: dict[str, Any], source: str) -> Expression:
-    from bit.expression import Expression
-
-    return Expression.from_document(document, source)
-
-
-_READERS: dict[str, Callable[[Any, str], Artefact]] = {
-    "forest": forest_json.from_document,
-    "ensemble": _ensemble,
-    "onn": _onn,
-    "ratio_trick": _ratio_trick,
-    "network": _network,
-    "expression": _expression,
+# Where each kind is read; by name, so that reading one imports nothing of the others.
+_READERS = {
+    "forest": ("bit.trees.forest_json", "from_document"),
+    "ensemble": ("bit.ensembles", "BoostedInformationTreeEnsemble.from_document"),
+    "onn": ("bit.baselines.onn", "ONN.from_document"),
+    "ratio_trick": ("bit.baselines.ratio_trick", "RatioTrick.from_document"),
+    "network": ("bit.baselines.neural", "from_document"),
+    "expression": ("bit.expression", "Expression.from_document"),
+    "pareto_front": ("bit.distill", "ParetoFront.from_document"),
 }
 
 
-def load(path: str | os.PathLike[str]) -> Artefact:
+def load(path: str | os.PathLike[str]) -> Any:
     """Read an artefact that `bit` wrote, or a model of XGBoost.
 
     Parameters
@@ -73,9 +34,9 @@ def load(path: str | os.PathLike[str]) -> Artefact:
 
     Returns
     -------
-    Forest, BoostedInformationTreeEnsemble, ONN, RatioTrick, SALLY, QuadraticClassifier or Expression
-        For the kinds "forest", "ensemble", "onn", "ratio_trick", "network" and "expression"; a Forest for XGBoost, see
-        `bit.export.from_xgboost`. ``BIT.from_forest`` makes an estimator of a forest.
+    Forest, BoostedInformationTreeEnsemble, ONN, RatioTrick, SALLY, QuadraticClassifier, Expression or ParetoFront
+        For the kinds "forest", "ensemble", "onn", "ratio_trick", "network", "expression" and "pareto_front"; a Forest
+        for XGBoost, see `bit.export.from_xgboost`. ``BIT.from_forest`` makes an estimator of a forest.
 
     Raises
     ------
@@ -96,4 +57,5 @@ def load(path: str | os.PathLike[str]) -> Artefact:
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind not in _READERS:
         raise FileFormatError(f"{file} holds the kind {kind!r}; known kinds: {sorted(_READERS)}.")
-    return _READERS[kind](document, str(file))
+    module, reader = _READERS[kind]
+    return attrgetter(reader)(importlib.import_module(module))(document, str(file))

@@ -34,10 +34,12 @@ from bit.expression import nodes
 from bit.expression.fold import equal, fold
 from bit.expression.latex import label_of, to_latex
 from bit.expression.nodes import Node
-from bit.expression.parse import parse, to_text
+from bit.expression.parse import parse, readable, to_text
 from bit.parity import CPParity
 
 FORMAT = "bit-expression/1"
+# An error this much smaller than its constant is rounding: the fit is exact.
+_EXACT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +97,10 @@ class Expression:
             if texts is not None and len(texts) != len(names):
                 raise InputError(f"{len(texts)} {what} for {len(names)} features: give one for each, '' for none.")
         if self.covariance is not None:
-            covariance = np.array(self.covariance, dtype=np.float64)
             expected = (self.n_constants, self.n_constants)
+            covariance = np.array(self.covariance, dtype=np.float64)
+            # JSON writes a matrix of no constants as an empty list.
+            covariance = covariance.reshape(expected) if covariance.size == 0 else covariance
             if covariance.shape != expected:
                 raise InputError(f"the covariance has shape {covariance.shape}, the constants need {expected}.")
             covariance.flags.writeable = False
@@ -153,7 +157,7 @@ class Expression:
 
     def __str__(self) -> str:
         """Return the formula with constants rounded to two digits of their errors, or to four digits."""
-        return to_text(self.node, self._rounding())
+        return to_text(readable(self.node), self._rounding())
 
     def _rounding(self) -> Callable[[float], str]:
         """Text of the constants, asked for one after the other."""
@@ -479,7 +483,7 @@ class Expression:
 
 def _rounded(value: float, error: float) -> str:
     """A number with two digits of its error, or with four digits if there is none."""
-    if not (math.isfinite(error) and error > 0.0):
+    if not (math.isfinite(error) and error > _EXACT * abs(value)):
         text = f"{value:.4g}"
     else:
         decimals = 1 - math.floor(math.log10(error))

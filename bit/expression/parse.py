@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from bit.errors import InputError, near_match
-from bit.expression.nodes import Call, Constant, Integer, Node, Variable, call
+from bit.expression.nodes import Call, Constant, Integer, Node, Variable, call, replace
 from bit.expression.operators import OPERATORS
 
 LONGEST = 20_000
@@ -125,6 +125,46 @@ def to_text(node: Node, number: Callable[[float], str] = repr) -> str:
     return _print(node, number)[0]
 
 
+def readable(node: Node) -> Node:
+    """Return a formula in which a negative number is subtracted, rather than added, for people to read.
+
+    Parameters
+    ----------
+    node : node
+        Root.
+
+    Returns
+    -------
+    node
+        Of the same values, with its constants, up to their signs, in the same order.
+    """
+
+    def subtracted(item: Node) -> Node | None:
+        match item:
+            case Call(operator="add", arguments=(first, second)) if (positive := _opposite(second)) is not None:
+                return call("sub", readable(first), readable(positive))
+            case Call(operator="sub", arguments=(first, second)) if (positive := _opposite(second)) is not None:
+                return call("add", readable(first), readable(positive))
+            case _:
+                return None
+
+    return replace(node, subtracted)
+
+
+def _opposite(node: Node) -> Node | None:
+    """Minus the node, if that takes a minus sign away from its first number."""
+    match node:
+        case Constant() | Integer() if node.value < 0:
+            return _negative(node)
+        case Call(operator="neg"):
+            return node.arguments[0]
+        case Call(operator="mul" | "div", arguments=(first, second)):
+            positive = _opposite(first)
+            return None if positive is None else call(node.operator, positive, second)
+        case _:
+            return None
+
+
 def _print(node: Node, number: Callable[[float], str]) -> tuple[str, int]:
     """Text of a node, and how strongly it binds."""
     match node:
@@ -150,8 +190,9 @@ def _print(node: Node, number: Callable[[float], str]) -> tuple[str, int]:
 def _infix(node: Call, number: Callable[[float], str]) -> tuple[str, int]:
     strength = _STRENGTH[node.operator]
     (left, left_strength), (right, right_strength) = (_print(item, number) for item in node.arguments)
-    # Python groups a - b - c to the left and a**b**c to the right; a leading minus of a base needs parentheses.
-    left_needs = left_strength <= strength if node.operator == "pow" else left_strength < strength
+    # Python groups a - b - c to the left and a**b**c to the right; only a base needs parentheses around -1.5.
+    number_first = node.operator != "pow" and isinstance(node.arguments[0], Constant | Integer)
+    left_needs = left_strength <= strength if node.operator == "pow" else left_strength < strength and not number_first
     right_needs = right_strength < strength if node.operator == "pow" else right_strength <= strength
     left = f"({left})" if left_needs else left
     right = f"({right})" if right_needs else right

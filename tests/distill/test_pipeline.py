@@ -1,11 +1,14 @@
 """From models and observables to fronts of formulas."""
 
+import json
+
 import numpy as np
 import pytest
 from conftest import PARITY, QUICK, toy
 
 import bit
 from bit import EventTable, PolynomialBasis, TrueScore
+from bit.artefacts import checksum
 from bit.distill import ParetoFront, distill
 from bit.distill._polish import Front, polish
 from bit.distill._symmetry import symmetry_of
@@ -272,21 +275,24 @@ def test_swapped_features_make_odd_prefactors():
 # ---------------------------------------------------------------------- fronts
 def test_front_round_trip(front, tmp_path):
     front.export(tmp_path / "front.json")
-    again = ParetoFront.load(tmp_path / "front.json")
+    again = bit.load(tmp_path / "front.json")
     assert [item.to_text() for item in again] == [item.to_text() for item in front]
     assert again.figures == front.figures
     assert again.config == front.config
     assert again.to_dict() == front.to_dict()
 
 
-def test_front_refuses_other_files(front, tmp_path):
-    path = tmp_path / "other.json"
-    front.best().export(path)
-    with pytest.raises(bit.errors.FileFormatError, match="no front"):
-        ParetoFront.load(path)
-    path.write_text("not json")
-    with pytest.raises(bit.errors.FileFormatError, match="not a front"):
-        ParetoFront.load(path)
+def test_front_refuses_changed_files(front, tmp_path):
+    path = tmp_path / "front.json"
+    front.export(path)
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"config": {}}))
+    with pytest.raises(bit.errors.FileFormatError, match="checksum does not fit"):
+        bit.load(path)
+    del document["members"]
+    path.write_text(json.dumps(document | {"sha256": checksum(document)}))
+    with pytest.raises(bit.errors.FileFormatError, match="not a front of formulas"):
+        bit.load(path)
 
 
 def test_front_answers_bad_questions(front):

@@ -99,6 +99,7 @@ def test_folding_shortens_and_is_done_at_once(tree):
         ("(x - (-x))/2", "x"),
         ("1.0/(2.0*x + 3.0)", "0.5/(x + 1.5)"),
         ("x - x", "0"),
+        ("(-1.5)*x + y", "-1.5*x + y"),
         ("x*2/6", "x/3"),
         ("cube(x/sin(y))", "cube(x/sin(y))"),  # two cubes would be longer
         ("square(2.0*x)", "4.0*square(x)"),
@@ -264,6 +265,19 @@ def test_errors_round_the_constants():
     assert str(fitted) == "1.235*x + 0.00123*y - 1.23e+03"
     assert Expression.parse(fitted.to_text(), NAMES).constants.tolist() == expression.constants.tolist()
     np.testing.assert_allclose(fitted.errors, [0.012, 0.00034, 230.0])
+
+
+def test_people_read_differences():
+    expression = Expression.parse("(-1.5)*x + (-0.5)*y*z + (-2) - (-0.25)/x + x**(-1.0) + (-x)", NAMES)
+    assert str(expression) == "-1.5*x - 0.5*y*z - 2 + 0.25/x + x**(-1.0) - x"
+    inside = np.linspace(0.1, 0.9, 30).reshape(10, 3)
+    again = Expression.parse(str(expression), NAMES)
+    np.testing.assert_allclose(again.predict(inside), expression.predict(inside), rtol=1e-13)
+    assert np.abs(again.constants).tolist() == np.abs(expression.constants).tolist()
+
+
+def test_an_exact_fit_has_no_digits_of_rounding():
+    assert str(Expression.parse("2.0*x", NAMES, covariance=[[1e-40]])) == "2.0*x"
 
 
 def test_other_constants_keep_the_form():
