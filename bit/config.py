@@ -46,11 +46,26 @@ Sections and keys (all but ``data.path`` have defaults)::
     n_toys = 2000                 # experiments per hypothesis
     n_points = 25                 # of the grid along each coefficient
 
+    [distill]                     # of `bit distill`; luminosity, bins and order are those of [limits]
+    target = "learned"            # what formulas describe: the trees, or "true": the joint score
+    param = "cHW"                 # default: the only one of [limits], or of the events
+    features = ["pt", "phi"]      # that may stand in formulas; default: all
+    backend = "auto"              # or "operon", "pysr", "symbolnet"
+    operators = ["add", "mul", "sin"]  # of bit.expression.OPERATORS
+    n_points = 4000               # events on which to search
+    sampling = "information"      # how they are drawn; or "weights", "stratified"
+    max_complexity = 30
+    n_restarts = 4                # independent searches
+    max_seconds = 600             # default: no limit; results then do not depend on the machine
+    mean_subtracted = false       # true: the convention of arXiv:2109.10414
+    rule = "one_standard_error"   # of choice; or "mse", "information"
+    options = {max_evaluations = 100000}  # of the backend
+
     [output]
     dir = "out"
-    seed = 1                      # of the division of the events, and of the training
+    seed = 1                      # of the division of the events, the training, and the search for formulas
 
-The sections ``[distill]`` and ``[compare]`` are reserved and refused.
+The section ``[compare]`` is reserved and refused.
 """
 
 from __future__ import annotations
@@ -60,24 +75,29 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from bit.distill._targets import Sampling
+from bit.distill.pareto import Rule
+from bit.distill.pipeline import Backend
 from bit.errors import FileFormatError, InputError, near_match
 from bit.estimators import BoostedInformationTree
+from bit.expression import OPERATORS
 from bit.files import existing_file
 from bit.inference.power import PowerMethod
 from bit.inference.results import Order, Others
 from bit.parity import CPParity
 
 RatioBinning: TypeAlias = Literal["none", "equal", "optimal"]
+Described: TypeAlias = Literal["learned", "true"]
 
 BEST, LEARNED, TRUE = "best", "learned", "true"
 """Names of observables that are not features."""
 
-_RESERVED = ("distill", "compare")
+_RESERVED = ("compare",)
 
 
 @dataclass(frozen=True)
@@ -190,6 +210,37 @@ class PowerConfig:
 
 
 @dataclass(frozen=True)
+class DistillConfig:
+    """Section ``[distill]``.
+
+    Attributes
+    ----------
+    target : {"learned", "true"}
+        What formulas describe: the prediction of the trees, or the joint score.
+    param : str or None
+        Coefficient; None for the only one of ``[limits]``, or of the events.
+    features, backend, operators, n_points, sampling, max_complexity, n_restarts, max_seconds, mean_subtracted, options
+        As in `bit.distill.distill`.
+    rule : str
+        As in `bit.distill.ParetoFront.best`.
+    """
+
+    target: Described = "learned"
+    param: str | None = None
+    features: tuple[str, ...] | None = None
+    backend: Backend = "auto"
+    operators: tuple[str, ...] = ("add", "sub", "mul", "square", "cube", "sin")
+    n_points: int = 4000
+    sampling: Sampling = "information"
+    max_complexity: int = 30
+    n_restarts: int = 4
+    max_seconds: float | None = None
+    mean_subtracted: bool = False
+    rule: Rule = "one_standard_error"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class OutputConfig:
     """Section ``[output]``: folder of results, and the seed."""
 
@@ -217,6 +268,8 @@ class Config:
         Regions of two coefficients.
     power : PowerConfig
         Power of tests over two coefficients.
+    distill : DistillConfig
+        Search for formulas.
     output : OutputConfig
         Folder and seed.
 
@@ -232,6 +285,7 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     contour: ContourConfig = field(default_factory=ContourConfig)
     power: PowerConfig = field(default_factory=PowerConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def to_dict(self) -> dict[str, Any]:
@@ -339,6 +393,7 @@ def from_dict(document: Mapping[str, Any], overrides: Sequence[str] = (), *, sou
         limits=LimitsConfig(**_read("limits", merged, _LIMITS, source)),
         contour=ContourConfig(**_read("contour", merged, _CONTOUR, source)),
         power=PowerConfig(**_read("power", merged, _POWER, source)),
+        distill=DistillConfig(**_read("distill", merged, _DISTILL, source)),
         output=OutputConfig(**_read("output", merged, _OUTPUT, source)),
     )
 
@@ -452,6 +507,29 @@ def _one_of(*options: str) -> _Rule:
     return check
 
 
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _RuleError("choose true or false")
+    return value
+
+
+def _some_of(options: Collection[str]) -> _Rule:
+    def check(value: Any) -> tuple[str, ...]:
+        names = _texts(value)
+        for name in names:
+            if name not in options:
+                raise _RuleError(f"no {name!r}: {near_match(name, options).rstrip('.')}")
+        return names
+
+    return check
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _RuleError("a table of arguments is needed, such as {n_estimators = 200}")
+    return dict(value)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -489,6 +567,21 @@ _POWER: dict[str, _Rule] = {
     "method": _one_of(*get_args(PowerMethod)),
     "n_toys": _integer(1),
     "n_points": _integer(2),
+}
+_DISTILL: dict[str, _Rule] = {
+    "target": _one_of(*get_args(Described)),
+    "param": _text,
+    "features": _texts,
+    "backend": _one_of(*get_args(Backend)),
+    "operators": _some_of(OPERATORS),
+    "n_points": _integer(10),
+    "sampling": _one_of(*get_args(Sampling)),
+    "max_complexity": _integer(1),
+    "n_restarts": _integer(1),
+    "max_seconds": _number("a positive time in seconds is needed", lambda x: x > 0),
+    "mean_subtracted": _truth,
+    "rule": _one_of(*get_args(Rule)),
+    "options": _arguments,
 }
 _OUTPUT: dict[str, _Rule] = {"dir": _text, "seed": _integer(0)}
 

@@ -167,7 +167,9 @@ def _text_of(item: Measurement) -> str:
     return f"{text} ({item.feature})" if item.feature else text
 
 
-def measure(config: Config, parts: Parts, forest: Forest) -> tuple[Measurement, ...]:
+def measure(
+    config: Config, parts: Parts, forest: Forest, formulas: Mapping[str, Observable] | None = None
+) -> tuple[Measurement, ...]:
     """Expected intervals of all coefficients from all observables.
 
     Bins are chosen on one part of the events and filled with another; with a parity in the configuration, both
@@ -181,6 +183,8 @@ def measure(config: Config, parts: Parts, forest: Forest) -> tuple[Measurement, 
         Events.
     forest : Forest
         For the observable "learned".
+    formulas : mapping of str to Observable, optional
+        Further observables by name.
 
     Returns
     -------
@@ -196,10 +200,13 @@ def measure(config: Config, parts: Parts, forest: Forest) -> tuple[Measurement, 
     edges, test = mirrored(config, parts.edges), mirrored(config, parts.test)
     params = config.limits.params or test.basis.param_names
     best = best_features(config, parts, params) if BEST in config.observables.names else {}
+    others = formulas or {}
     results = []
     for param in params:
-        for name in config.observables.names:
-            chosen, feature = _observable(config, name, param, forest, best, test)
+        for name in (*config.observables.names, *others):
+            chosen, feature = (
+                (others[name], None) if name in others else _observable(config, name, param, forest, best, test)
+            )
             template = fill(test, chosen, choose_edges(edges, chosen, config.limits.n_bins), config.limits.lumi_fb)
             interval = _interval(config, template, param)
             results.append(Measurement(param, name, chosen.label, feature, template, interval))
