@@ -89,8 +89,8 @@ def pareto(fronts: Mapping[str, ParetoFront], *, rule: Rule = "one_standard_erro
         size, width, heights = _layout(rows, _WIDTH * n_panels)
         listed = (sum(heights) + _LARGEST) / _POINTS
         fig = figure(width, _HEIGHT + listed)
-        grid = fig.add_gridspec(2, n_panels, height_ratios=(_HEIGHT, listed))
-        axes = [fig.add_subplot(grid[0, column]) for column in range(n_panels)]
+        upper, lower = fig.subfigures(2, 1, height_ratios=(_HEIGHT, listed))
+        axes = upper.subplots(1, n_panels)
         for number, (label, front) in enumerate(fronts.items()):
             _draw_front(axes, front, label, number, chosen[label])
         axes[0].set_yscale("log")
@@ -101,12 +101,12 @@ def pareto(fronts: Mapping[str, ParetoFront], *, rule: Rule = "one_standard_erro
             panel.set_xlabel("complexity")
             panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             panel.margins(x=0.07, y=0.09)
-        _list_formulas(fig.add_subplot(grid[1, :]), rows, size, heights)
+        _list_formulas(lower.add_axes((0.0, 0.0, 1.0, 1.0)), rows, size, heights)
         handles = [
             *(axes[0].get_legend_handles_labels()[0] if len(fronts) > 1 else ()),
             Line2D([], [], ls="none", marker="o", ms=13, mfc="none", mec="black", mew=1.4, label="chosen"),
         ]
-        fig.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        upper.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return fig
 
 
@@ -168,7 +168,7 @@ def _list_formulas(panel: Axes, rows: Sequence[_Row], size: float, heights: Sequ
             written = panel.annotate(
                 text,
                 (0.0, 1.0),
-                (x, -top - 0.5 * height),
+                (_MARGIN * _POINTS + x, -top - 0.5 * height),
                 xycoords="axes fraction",
                 textcoords="offset points",
                 ha=align,
@@ -242,7 +242,7 @@ def formula_profile(
         lower.axhline(0.0, color=GREY, lw=1.0)
         for number, values in enumerate(means.learned.values()):
             lower.stairs(values - means.truth, means.bins.edges, baseline=None, lw=1.8, **_line(number))
-        lower.set_ylabel("\u2212 true", fontsize=12)
+        lower.set_ylabel("pred. \u2212 true", fontsize=12)
         _finish(lower, means, xlabel)
         lower.locator_params(axis="y", nbins=4)
     return fig
@@ -316,7 +316,7 @@ def slices(
             part.draw(panel)
             panel.set_ylim(low, high)
             lower, upper = cells.edges[k : k + 2]
-            panel.set_title(f"{lower:.3g} < {held_label} < {upper:.3g}", fontsize=13)
+            panel.set_title(f"{lower:.3g} < {held_label} < {upper:.3g}".replace("-", "\N{MINUS SIGN}"), fontsize=13)
             if k:
                 panel.tick_params(labelleft=False)
             else:
@@ -351,7 +351,7 @@ def residuals(
     label, xlabel : str
         Name of the formula, and text of the axis.
     n_bins : int, default=20
-        Bins that hold equally many events.
+        Bins of equal width, which hold all but the outermost values of the first target.
     ax : matplotlib.axes.Axes, optional
         Panel to draw into.
 
@@ -370,10 +370,10 @@ def residuals(
     if not arrays or predicted.ndim != 1 or any(a.shape != predicted.shape for a in (nominal, *arrays.values())):
         raise InputError("values, weights and every target must have one shape, (n_events,), and one is needed.")
     first = next(iter(arrays.values()))
-    edges = np.unique(np.quantile(first, np.linspace(0.0, 1.0, n_bins + 1)))
-    if len(edges) < 2:
-        raise InputError(f"the target is {first[0]:.6g} for all events: there is nothing to compare with.")
-    bins = Bins(first, edges)
+    low, high = np.quantile(first, [0.001, 0.999])
+    if not low < high:
+        raise InputError(f"the target is {low:.6g} for nearly all events: there is nothing to compare with.")
+    bins = Bins(first, np.linspace(low, high, n_bins + 1))
     total = bins.summed(nominal)
     total = np.where(total == 0.0, np.nan, total)
     centres = bins.summed(nominal * first) / total
