@@ -146,7 +146,7 @@ class Result:
         columns = list(dict.fromkeys(item.observable for item in self.measurements))
         rows = [["", *(column_title(name) for name in columns)]]
         for param in dict.fromkeys(item.param for item in self.measurements):
-            cells = [_text_of(item) for item in self.measurements if item.param == param]
+            cells = [text_of(item) for item in self.measurements if item.param == param]
             rows.append([param, *cells])
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         lines = ["  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -158,7 +158,8 @@ def column_title(name: str) -> str:
     return {BEST: "best single feature", LEARNED: "learned", TRUE: "true score"}.get(name, name)
 
 
-def _text_of(item: Measurement) -> str:
+def text_of(item: Measurement) -> str:
+    """Return the interval of a measurement, with the feature behind "best"."""
     interval = item.interval
     if not np.isfinite([interval.lower, interval.upper]).any():
         text = "none"

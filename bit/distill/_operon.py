@@ -28,7 +28,7 @@ import numpy as np
 from bit.basis import FloatArray
 from bit.distill._search import Problem, SearchInterrupted, SearchSettings, require_operators, require_options
 from bit.distill._targets import IntArray
-from bit.errors import BitError, BitWarning, InputError, MissingPackageError
+from bit.errors import BitError, InputError, MissingPackageError
 from bit.expression.nodes import Node
 from bit.expression.parse import parse
 from bit.progress import progress_bar

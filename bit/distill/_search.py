@@ -18,7 +18,7 @@ from bit.basis import FloatArray
 from bit.errors import BitWarning, InputError
 
 
-class SearchInterrupted(BitWarning):  # noqa: N818
+class SearchInterrupted(BitWarning):
     """Ctrl-C has ended a search; what it had found until then is kept."""
 
 

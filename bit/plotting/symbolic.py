@@ -89,7 +89,7 @@ def pareto(fronts: Mapping[str, ParetoFront], *, rule: Rule = "one_standard_erro
         size, width, heights = _layout(rows, _WIDTH * n_panels)
         listed = (sum(heights) + _LARGEST) / _POINTS
         fig = figure(width, _HEIGHT + listed)
-        upper, lower = fig.subfigures(2, 1, height_ratios=(_HEIGHT, listed))
+        upper, lower = fig.subfigures(2, 1, squeeze=False, height_ratios=(_HEIGHT, listed))[:, 0]
         axes = upper.subplots(1, n_panels)
         for number, (label, front) in enumerate(fronts.items()):
             _draw_front(axes, front, label, number, chosen[label])
@@ -306,9 +306,9 @@ def slices(
     parts = []
     for k in range(n_slices):
         rows = cells.cell == k
-        inside = [np.asarray(array, dtype=np.float64)[rows] for array in (weights_k, weights_0)]
+        numerator, nominal = (np.asarray(array, dtype=np.float64)[rows] for array in (weights_k, weights_0))
         learned = {label: np.asarray(array, dtype=np.float64)[rows] for label, array in predictions.items()}
-        parts.append(_Means(value[rows], *inside, learned, edges))
+        parts.append(_Means(value[rows], numerator, nominal, learned, edges))
     with style():
         row = panels(n_slices, width=4.2, height=3.8)[1][0] if axes is None else axes
         low, high = min(part.limits[0] for part in parts), max(part.limits[1] for part in parts)
@@ -453,7 +453,7 @@ def regional_errors(results: Mapping[str, RegionalErrors], *, symbol: str = "|t|
         panel.set_yscale("log")
         low, high = panel.get_ylim()
         panel.set_ylim(low, high * (high / low) ** (0.1 + 0.09 * len(results)))
-        panel.set_xticks(places, [_region(edges, k, symbol) for k in places], fontsize=13)
+        panel.set_xticks(places, [_region(edges, k, symbol) for k in range(len(places))], fontsize=13)
         panel.tick_params(axis="x", which="both", top=False, bottom=False)
         panel.set_xlim(-0.5, len(places) - 0.5)
         panel.set_ylabel("mean squared error")
