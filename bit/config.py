@@ -507,6 +507,11 @@ def _one_of(*options: str) -> _Rule:
     return check
 
 
+def _described(value: Any) -> Any:
+    # Without quotes, TOML has read a truth value.
+    return _one_of(*get_args(Described))("true" if value is True else value)
+
+
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise _RuleError("choose true or false")
@@ -569,7 +574,7 @@ _POWER: dict[str, _Rule] = {
     "n_points": _integer(2),
 }
 _DISTILL: dict[str, _Rule] = {
-    "target": _one_of(*get_args(Described)),
+    "target": _described,
     "param": _text,
     "features": _texts,
     "backend": _one_of(*get_args(Backend)),

@@ -90,8 +90,8 @@ def fails(code, *arguments):
 def test_version_and_help():
     assert call("--version").output == f"bit, version {bit.__version__}\n"
     listing = call("--help").output
-    commands = ["contour", "demo", "export", "limits", "power", "run", "simulate", "train", "warmup"]
-    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-9:] == commands
+    commands = ["contour", "demo", "distill", "export", "limits", "power", "run", "simulate", "train", "warmup"]
+    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-10:] == commands
     for command in commands:
         result = call(command, "--help")
         assert result.exit_code == 0

@@ -67,8 +67,10 @@ class Distillation:
         The chosen one, fitted again, with errors of its constants.
     position : int
         Of the chosen one in the front.
+    removed : tuple of str
+        Flat directions of its constants that were removed.
     remarks : tuple of str
-        Warnings on the way: flat directions that were removed, features left out, an interrupted search.
+        Warnings of the search: features left out, an interruption.
     interrupted : bool
         Whether Ctrl-C ended the search.
     measurements : tuple of Measurement
@@ -90,6 +92,7 @@ class Distillation:
     front: ParetoFront
     formula: Expression
     position: int
+    removed: tuple[str, ...]
     remarks: tuple[str, ...]
     interrupted: bool
     measurements: tuple[Measurement, ...]
@@ -145,12 +148,13 @@ def distillation(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", BitWarning)
         front = _search(config, parts, target, param, say, verbose)
-        chosen = front.best(config.distill.rule)
-        say(f"{len(front)} formulas, up to complexity {front[-1].complexity}; judge the chosen one")
-        centre = _mean(config, target(parts.train), parts.train)
-        fitted = refit(chosen, parts.train, target(parts.train) - centre, random_state=config.output.seed)
     for item in caught:
         warnings.warn(item.message, stacklevel=2)
+    chosen = front.best(config.distill.rule)
+    say(f"{len(front)} formulas, up to complexity {front[-1].complexity}; judge the chosen one")
+    described = target(parts.train)
+    described = described - _mean(config, described, parts.train)
+    fitted = refit(chosen, parts.train, described, random_state=config.output.seed)
     # Residuals of an exact formula are rounding, and so are errors from them.
     covariance = None if chosen.covariance is None else fitted.expression.covariance
     formula = replace(fitted.expression, covariance=covariance, label=FORMULA)
@@ -163,6 +167,7 @@ def distillation(
         front=ParetoFront(front.expressions, front.figures, front.config | {"analysis": config.to_dict()}),
         formula=formula,
         position=list(front).index(chosen),
+        removed=fitted.removed,
         remarks=tuple(str(item.message) for item in caught if issubclass(item.category, BitWarning)),
         interrupted=any(issubclass(item.category, SearchInterrupted) for item in caught),
         measurements=measure(statistics, parts, forest, {FORMULA: formula}),

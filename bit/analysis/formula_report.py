@@ -15,6 +15,7 @@ from bit.analysis.measurement import column_title, feature_observable, text_of
 from bit.analysis.workflow import write_text
 from bit.basis import FloatArray
 from bit.config import TRUE
+from bit.distill import ParetoFront
 from bit.expression.nodes import variables
 from bit.plotting.symbolic import formula_label
 
@@ -100,10 +101,10 @@ def report(result: Distillation) -> str:
     str
         Markdown, one page.
     """
-    unit = "" if not result.config.distill.mean_subtracted else ", mean subtracted"
+    convention = ", without its mean" if result.config.distill.mean_subtracted else ""
     parts = [
         f"# A formula for {result.param}",
-        f"Score of {result.param} at the reference point, in TeV²{unit}:",
+        f"Score of {result.param} at the reference point, in TeV²{convention}:",
         f"```\n{result.formula}\n```",
         _constants(result),
         "## How it was found",
@@ -151,6 +152,7 @@ def _facts(result: Distillation) -> Iterator[str]:
     if found["max_seconds"] is not None:
         yield f"limited to {found['max_seconds']:g} s, so that the result depends on the machine"
     yield _symmetry(result)
+    yield from result.removed or ("no flat direction among the constants",)
     yield from (f"remark: {text}" for text in result.remarks)
 
 
@@ -219,9 +221,20 @@ def _front(result: Distillation) -> str:
             ]
         )
     heads = ["complexity", "MSE", "ρ²", "95 % limit (linear)", "formula"]
+    text = "MSE with respect to what is described, ρ² with respect to the joint score"
     own = result.front.config.get("target_rho2")
-    what = "" if own is None else f" The target itself has ρ² = {own:.4f}."
-    return f"MSE with respect to the target, ρ² with respect to the joint score.{what}\n\n{_table(heads, rows)}"
+    text += "." if own is None else f"; what is described has ρ² = {own:.4f}."
+    return f"{text}{_simplest(result.front)}\n\n{_table(heads, rows)}"
+
+
+def _simplest(front: ParetoFront) -> str:
+    """The sentence about the formula that suffices for the limit: a small MSE may be more than a measurement needs."""
+    limit = front.column("limit")
+    if not np.isfinite(limit).any():
+        return ""
+    lowest = int(np.nanargmin(limit))
+    enough = int(np.flatnonzero(limit <= limit[lowest] + front.column("limit_error")[lowest])[0])
+    return f" Within one standard error of the lowest limit, complexity {front[enough].complexity} is the simplest."
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -260,6 +273,7 @@ def _draw_profiles(result: Distillation, path: Path) -> None:
             plain_edges(x, nominal, 16),
             xlabel=axis_label(result.config, values.table, name),
             ylabel=rf"$\langle {mean}\rangle$ [TeV$^2$]",
+            legend=column == 0,
             axes=(axes[0, column], axes[1, column]),
         )
     plotting.save(fig, path)

@@ -29,6 +29,7 @@ _MARGIN = 0.3
 # Sizes of formulas in points; at the smallest one the figure is made wider instead.
 _LARGEST, _SMALLEST = 13.0, 9.0
 _POINTS = 72.0
+_TARGET = (0, (1, 2))
 
 
 def formula_label(expression: Expression) -> str:
@@ -90,13 +91,12 @@ def pareto(fronts: Mapping[str, ParetoFront], *, rule: Rule = "one_standard_erro
         listed = (sum(heights) + _LARGEST) / _POINTS
         fig = figure(width, _HEIGHT + listed)
         upper, lower = fig.subfigures(2, 1, squeeze=False, height_ratios=(_HEIGHT, listed))[:, 0]
+        fig.get_layout_engine().set(wspace=0.04, w_pad=0.1, h_pad=0.06)
         axes = upper.subplots(1, n_panels)
         for number, (label, front) in enumerate(fronts.items()):
             _draw_front(axes, front, label, number, chosen[label])
         axes[0].set_yscale("log")
-        for panel, text in zip(
-            axes, ("mean squared error", r"$\rho^2$", "expected 95 % limit [TeV$^{-2}$]"), strict=False
-        ):
+        for panel, text in zip(axes, ("mean squared error", r"$\rho^2$", "95 % limit [TeV$^{-2}$]"), strict=False):
             panel.set_ylabel(text)
             panel.set_xlabel("complexity")
             panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -104,6 +104,7 @@ def pareto(fronts: Mapping[str, ParetoFront], *, rule: Rule = "one_standard_erro
         _list_formulas(lower.add_axes((0.0, 0.0, 1.0, 1.0)), rows, size, heights)
         handles = [
             *(axes[0].get_legend_handles_labels()[0] if len(fronts) > 1 else ()),
+            Line2D([], [], color=GREY, lw=1.2, ls=_TARGET, label="what is described"),
             Line2D([], [], ls="none", marker="o", ms=13, mfc="none", mec="black", mew=1.4, label="chosen"),
         ]
         upper.legend(handles=handles, loc="outside upper center", ncols=len(handles))
@@ -129,7 +130,7 @@ def _draw_front(axes: Sequence[Axes], front: ParetoFront, label: str, number: in
             front.complexity[chosen], values[chosen], "o", ms=13, mfc="none", mec="black", mew=1.4, ls="none", zorder=4
         )
     if "target_rho2" in front.config:
-        axes[1].axhline(front.config["target_rho2"], color=colour, lw=1.2, ls=(0, (1, 2)))
+        axes[1].axhline(front.config["target_rho2"], color=colour, lw=1.2, ls=_TARGET)
 
 
 def _rows(fronts: Mapping[str, ParetoFront], chosen: Mapping[str, int]) -> list[_Row]:
