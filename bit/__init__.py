@@ -19,9 +19,9 @@ BitError, BitWarning
     What everything here raises and warns.
 BoostedInformationTreeEnsemble
     The same many times on resampled events: errors of the learned functions.
-processes, baselines, inference, inspection, export, plotting, metrics
-    Simulators, other methods to compare with, limits, what a model has learned, file formats of models, figures,
-    figures of merit.
+processes, baselines, inference, inspection, export, distill, plotting, metrics
+    Simulators, other methods to compare with, limits, what a model has learned, file formats of models, formulas,
+    figures, figures of merit.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _HOME = {
     "BitError": "bit.errors",
     "BitWarning": "bit.errors",
 }
-_MODULES = ("processes", "baselines", "inference", "inspection", "export", "plotting", "metrics")
+_MODULES = ("processes", "baselines", "inference", "inspection", "export", "distill", "plotting", "metrics")
 
 __all__ = [
     "BIT",
@@ -84,6 +84,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bit import baselines as baselines
+    from bit import distill as distill
     from bit import export as export
     from bit import inference as inference
     from bit import inspection as inspection

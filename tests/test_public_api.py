@@ -10,7 +10,7 @@ import bit
 
 def test_public_names():
     assert len(bit.__all__) <= 25
-    modules = ("processes", "baselines", "inference", "inspection", "export", "plotting", "metrics")
+    modules = ("processes", "baselines", "inference", "inspection", "export", "distill", "plotting", "metrics")
     for name in (*bit.__all__, *modules):
         assert getattr(bit, name) is not None
     assert bit.BIT is bit.BoostedInformationTree

@@ -34,8 +34,9 @@ from bit.threads import Threads
 
 # A more complex formula is kept if its error is smaller by this share.
 _WORTH = 2e-3
-# Changes are first fitted in few steps, and go on if their error is at most this many times that of the front.
-_SCREENING_STEPS, _PROMISING, _STEPS = 6, 1.15, 30
+# Changes are first fitted in few steps to few rows, and go on if their error is at most this many times that of the
+# front there.
+_SCREENING_STEPS, _SCREENING_ROWS, _PROMISING, _STEPS = 6, 1000, 1.15, 30
 _SMALL = 0.1
 
 
@@ -185,9 +186,14 @@ def _changed(
     deadline: float | None,
 ) -> list[tuple[Node, float]]:
     """Changed formulas that are promising, fitted."""
-    candidates = list(_new((other for node in nodes for other in rule(node)), seen))
-    rough = _fits(candidates, sample, threads, _SCREENING_STEPS, deadline)
-    good = [node for node, loss in rough if loss < _PROMISING * front.level(complexity(node))]
+    new = _new((other for node in nodes for other in rule(node)), seen)
+    candidates = [node for node in new if complexity(node) <= front.max_complexity]
+    few = np.arange(0, len(sample.target), max(1, len(sample.target) // _SCREENING_ROWS))
+    part = sample.take(few, sample.weights[few])
+    level = Front(front.max_complexity)
+    level.members = {size: (mean_squared_error(node, part), node) for size, (_, node) in front.members.items()}
+    rough = _fits(candidates, part, threads, _SCREENING_STEPS, deadline)
+    good = [node for node, loss in rough if loss < _PROMISING * level.level(complexity(node))]
     return _fits(good, sample, threads, _STEPS, deadline)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -14,6 +14,7 @@ from bit.errors import InputError, near_match
 from bit.events import EventTable
 from bit.metrics import rho2
 from bit.observables import Observable
+from bit.parity import CPParity
 
 Sampling: TypeAlias = Literal["information", "weights", "stratified"]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -122,12 +123,15 @@ class Target:
         Whether it says that it changes sign under CP.
     theta : object
         Where its score is taken; None is the reference point.
+    parity : CPParity or None
+        Of the model behind it.
     """
 
     observable: Observable
     term: Term | None
     odd: bool
     theta: Any
+    parity: CPParity | None
 
 
 def target_of(model_or_observable: Any, param: str | None) -> Target:
@@ -161,12 +165,13 @@ def target_of(model_or_observable: Any, param: str | None) -> Target:
             f"a {type(source).__name__} cannot be described: give a fitted model, or an observable such as "
             "TrueScore('cHWtil'); of a loaded forest, BIT.from_forest(forest)."
         )
-    params = getattr(source, "params", None) or ()
+    params: Sequence[str] = getattr(source, "params", None) or ()
     if param is None and len(params) == 1:
         param = params[0]
     odd = getattr(source, "odd", False)
     odd = bool(odd) if isinstance(odd, bool) else bool(odd[0])
-    return Target(source, None if param is None else (param,), odd, getattr(source, "theta", None))
+    parity = getattr(getattr(source, "model", None), "cp_parity", None)
+    return Target(source, None if param is None else (param,), odd, getattr(source, "theta", None), parity)
 
 
 def as_values(target: Observable | npt.ArrayLike, table: EventTable) -> FloatArray:
@@ -267,8 +272,8 @@ def choose_rows(
     n_points : int
         Rows at most; fewer if there are not as many events with weight.
     sampling : {"information", "weights", "stratified"}
-        Rows drawn without replacement in proportion to w |t|; to w; or equally many from `_STRATA` ranges of |t| with
-        equal sums of w |t|.
+        Rows drawn without replacement in proportion to w (|t| + <|t|>/10); to w; or equally many from `_STRATA` ranges
+        of |t| with equal sums of the first.
     rng : numpy.random.Generator
         Source of the draw.
 
@@ -312,7 +317,7 @@ def _inclusion(density: FloatArray, n_points: int) -> FloatArray:
         sure = chance >= 1.0
         rest = density[~sure]
         chance = np.where(sure, 1.0, (n_points - sure.sum()) * density / rest.sum())
-    return chance
+    return np.asarray(chance)
 
 
 def _systematic(chance: FloatArray, rng: np.random.Generator) -> IntArray:
@@ -338,4 +343,4 @@ def natural_scale(column: FloatArray, weights: FloatArray) -> float:
     size = float(np.sqrt(weights @ column**2 / weights.sum()))
     if size == 0.0 or _NATURAL[0] <= size <= _NATURAL[1]:
         return 1.0
-    return 10.0 ** float(np.round(np.log10(size)))
+    return float(10.0 ** np.round(np.log10(size)))

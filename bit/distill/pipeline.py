@@ -67,7 +67,7 @@ def distill(
     cp_parity: CPParity | None = None,
     mean_subtracted: bool = False,
     n_restarts: int = 4,
-    n_extensions: int = 1,
+    n_extensions: int = 2,
     valid: EventTable | None = None,
     lumi_fb: float | None = None,
     max_seconds: float | None = None,
@@ -98,8 +98,8 @@ def distill(
     n_points : int, default=4000
         Events on which to search, 10^3 to 10^4; constants are fitted to all.
     sampling : {"information", "weights", "stratified"}, default="information"
-        Events are drawn in proportion to w |t|, to w, or equally many from ten ranges of |t|. The bulk with t near 0
-        says least about the formula, the tails carry the information.
+        Events are drawn in proportion to w (|t| + <|t|>/10), to w, or equally many from ten ranges of |t|. The bulk
+        with t near 0 says least about the formula, the tails carry the information.
     max_complexity : int, default=30
         Largest number of operators, constants and variables.
     cp_parity : CPParity, optional
@@ -108,7 +108,7 @@ def distill(
         Subtract the mean of the target with weights w_0, the convention of arXiv:2109.10414.
     n_restarts : int, default=4
         Independent searches.
-    n_extensions : int, default=1
+    n_extensions : int, default=2
         Rounds in which every part of the best formulas is extended by a constant, a variable or an operator; 0 leaves
         it at shortening.
     valid : EventTable, optional
@@ -169,7 +169,7 @@ def distill(
     mean = float(table.weights[:, 0] @ values / table.sigma_fb) if mean_subtracted else 0.0
     used = _varying_features(table, tuple(table.feature_names if features is None else features))
     sample = Sample.of(columns_of(table, used), values - mean, np.abs(table.weights[:, 0]))
-    parity = cp_parity if cp_parity is not None else getattr(model_or_observable, "cp_parity", None)
+    parity = target.parity if cp_parity is None else cp_parity
     symmetry = symmetry_of(parity, _sign(parity, target), used)
 
     rng = np.random.default_rng(random_state)
@@ -287,13 +287,15 @@ def choose_backend(backend: str) -> tuple[ModuleType, str, str]:
     """
     if backend not in get_args(Backend):
         raise InputError(f"backend={backend!r}: give one of {', '.join(get_args(Backend))}.")
+    if backend != "auto":
+        # Whether it can run may depend on its options: its own search knows.
+        return importlib.import_module(f"bit.distill._{backend}"), backend, "asked for"
     refused: list[str] = []
-    for name in _BACKENDS if backend == "auto" else (backend,):
+    for name in _BACKENDS:
         engine = importlib.import_module(f"bit.distill._{name}")
         reason = engine.available()
         if reason is None:
-            asked = "asked for" if backend != "auto" else "; ".join([*refused, f"{name} can run"])
-            return engine, name, asked
+            return engine, name, "; ".join([*refused, f"{name} can run"])
         refused.append(f"{name}: {reason.rstrip('.')}")
     raise MissingPackageError(f"no backend can search for formulas. {'; '.join(refused)}.")
 

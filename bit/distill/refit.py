@@ -132,7 +132,7 @@ def mean_squared_error(node: Node, sample: Sample) -> float:
 
 
 def _finite(values: FloatArray, instead: float) -> FloatArray:
-    return np.nan_to_num(values, nan=instead, posinf=instead, neginf=-instead)
+    return np.asarray(np.nan_to_num(values, nan=instead, posinf=instead, neginf=-instead))
 
 
 # ---------------------------------------------------------------------- values with errors
@@ -189,7 +189,7 @@ class Refit:
         """Their correlations; 0 for a constant that was not fitted."""
         errors = self.errors
         scale = np.where(errors > 0, errors, 1.0)
-        return self.covariance / np.outer(scale, scale)
+        return np.asarray(self.covariance / np.outer(scale, scale))
 
     def pulls(self, other: Refit) -> FloatArray:
         """Shifts of the constants with respect to the same form on another sample, in standard deviations.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +15,12 @@ from bit.distill._targets import Target, as_values
 from bit.errors import BitWarning, InputError
 from bit.events import EventTable
 from bit.expression import Expression
-from bit.inference import choose_edges, fill, information_kept, limits
+from bit.inference import equal_probability_edges, fill, limits
 from bit.metrics import rho2
-from bit.observables import Observable
+from bit.observables import FunctionObservable, Observable
 
 N_BINS = 20
-"""Bins of equal probability for information and limits."""
+"""Bins for information and limits; each has the same sum of |w_0 f|, since the tails of f carry the information."""
 
 _REPLICAS, _GROUPS = 100, 10
 
@@ -35,7 +36,7 @@ class Figures:
     rho2 : float
         Squared correlation with the joint score, or with the target if no coefficient is known.
     information, information_error : float or None
-        Share of the information (rate included) that `N_BINS` bins of the formula keep; jackknife error.
+        Share of the information (rate included) that `N_BINS` bins of the formula keep at the SM; jackknife error.
     limit, limit_error : float or None
         Half-width of the expected 95 % interval of the coefficient from these bins at linear order, TeV^-2, if a
         luminosity is given.
@@ -87,18 +88,15 @@ def figures(
     mean, spread = _bootstrapped(errors, nominal, random_state)
     truth = truth_of(table, target)
     reference = values if truth is None else truth
+    known = truth is not None and target.term is not None
     judged = []
     for position, expression in enumerate(expressions):
-        correlation = float(rho2(reference, predicted[:, position], nominal))
-        known = truth is not None and target.term is not None and np.ptp(predicted[:, position]) > 0.0
-        judged.append(
-            Figures(
-                float(mean[position]),
-                float(spread[position]),
-                correlation,
-                *(_binned(expression, table, target.term[0], lumi_fb) if known and target.term else ()),
-            )
-        )
+        column = predicted[:, position]
+        binned: tuple[float | None, ...] = ()
+        if known and target.term is not None and np.ptp(column) > 0.0:
+            binned = _binned(column, expression.odd, table, target.term[0], lumi_fb)
+        correlation = float(rho2(reference, column, nominal))
+        judged.append(Figures(float(mean[position]), float(spread[position]), correlation, *binned))
     return judged
 
 
@@ -136,26 +134,37 @@ def _bootstrapped(errors: FloatArray, weights: FloatArray, seed: int) -> tuple[F
 
 
 def _binned(
-    expression: Expression, table: EventTable, param: str, lumi_fb: float | None
-) -> tuple[float, float, float | None, float | None]:
-    """Information kept and its error, limit and its error."""
+    values: FloatArray, odd: bool, table: EventTable, param: str, lumi_fb: float | None
+) -> tuple[float | None, ...]:
+    """Information kept at the SM and its jackknife error, limit and its error."""
+    formula = FunctionObservable("formula", lambda _: values, odd=odd)
     with warnings.catch_warnings():
         # A formula with few values fills fewer bins; that is its own fault and shows in the information.
         warnings.simplefilter("ignore", BitWarning)
-        edges = choose_edges(table, expression, N_BINS)
-        template = fill(table, expression, edges, lumi_fb or 1.0)
-        try:
-            kept = information_kept(template, table, param)
-            groups = [
-                table.take(np.flatnonzero(np.arange(table.n_events) % _GROUPS != left)) for left in range(_GROUPS)
-            ]
-            shares = [information_kept(fill(part, expression, edges, 1.0), part, param) for part in groups]
-        except InputError:
-            return np.nan, np.nan, None, None
-        spread = float(np.sqrt((_GROUPS - 1) * np.var(shares)))
-        if lumi_fb is None:
-            return kept, spread, None, None
-        interval = limits(template, params=[param], order="linear")[param]
+        edges = equal_probability_edges(values, np.abs(table.weights[:, 0] * values), N_BINS, symmetric=odd)
+    point = np.zeros(table.basis.n_params)
+    weight = table.at(point)
+    slope = table.weights @ table.basis.gradient(point)[table.basis.param_names.index(param)]
+    if (weight == 0.0).any():
+        return ()
+    # Sums by bin and group; without one group at a time they give the jackknife.
+    group = np.arange(table.n_events) % _GROUPS
+    cell = np.searchsorted(edges[1:-1], values, side="right") * _GROUPS + group
+    shape = (len(edges) - 1, _GROUPS)
+    nominal, linear = (np.bincount(cell, column, math.prod(shape)).reshape(shape) for column in (weight, slope))
+    full = np.bincount(group, slope**2 / weight, _GROUPS)
+
+    def share(without: FloatArray) -> float:
+        expected, change = (nominal * without).sum(axis=1), (linear * without).sum(axis=1)
+        used = expected > 0.0
+        return float((change[used] ** 2 / expected[used]).sum() / (full * without).sum())
+
+    kept = share(np.ones(_GROUPS))
+    parts = [share(1.0 - one) for one in np.eye(_GROUPS)]
+    spread = float(np.sqrt((_GROUPS - 1) * np.var(parts)))
+    if lumi_fb is None:
+        return kept, spread, None, None
+    interval = limits(fill(table, formula, edges, lumi_fb), params=[param], order="linear")[param]
     half = 0.5 * (interval.upper - interval.lower)
     # At linear order the limit is inverse to the root of the information.
     return kept, spread, half, 0.5 * half * spread / kept

@@ -12,6 +12,7 @@ QUICK = {
     "options": {"max_evaluations": 4000, "population_size": 200},
     "n_points": 400,
     "n_restarts": 2,
+    "n_extensions": 1,
     "n_jobs": 2,
     "max_complexity": 10,
 }

@@ -10,9 +10,11 @@ from bit.distill import ParetoFront, distill
 from bit.distill._polish import Front, polish
 from bit.distill._symmetry import symmetry_of
 from bit.distill._targets import Sample, choose_rows
+from bit.distill.select import N_BINS
 from bit.errors import BitWarning, InputError
 from bit.expression.nodes import complexity
 from bit.expression.parse import parse, to_text
+from bit.inference import equal_probability_edges, fill, information_kept
 from bit.observables import FunctionObservable
 from bit.threads import Threads
 
@@ -46,7 +48,12 @@ def test_figures_of_the_exact_formula(front):
     exact = front.figures[-1]
     assert exact.rho2 == pytest.approx(1.0)
     assert 0.95 < exact.information < 1.0
-    full = 1.0 / np.sqrt(toy(1000, 5).weights[:, 0] @ TrueScore("c")(toy(1000, 5)) ** 2)
+    judge = toy(1000, 5)
+    values = front[-1](judge)
+    edges = equal_probability_edges(values, judge.weights[:, 0] * np.abs(values), N_BINS)
+    template = fill(judge, front[-1], edges, 1.0)
+    assert exact.information == pytest.approx(information_kept(template, judge, "c"), rel=1e-9)
+    full = 1.0 / np.sqrt(judge.weights[:, 0] @ TrueScore("c")(judge) ** 2)
     assert exact.limit == pytest.approx(1.96 * full / np.sqrt(exact.information), rel=0.1)
 
 
@@ -58,7 +65,7 @@ def test_same_seed_same_front_for_any_number_of_jobs(table, front):
 
 def test_model_is_described(noisy):
     model = bit.BIT(n_estimators=40, max_depth=4, cp_parity=PARITY, random_state=0).fit(noisy)
-    front = distill(model, noisy, n_extensions=0, **QUICK)
+    front = distill(model, noisy, **{**QUICK, "n_extensions": 0})
     formula = front.best()
     assert formula.odd
     assert formula.cp_sign(PARITY) == -1
