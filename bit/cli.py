@@ -109,6 +109,7 @@ def main() -> None:
     \b
     To see it all at work:    bit demo
     With your own events:     bit run config.toml
+    A formula for referees:   bit distill config.toml
     Events to play with:      bit simulate zh -n 50000 --seed 1 -o zh.root
     """  # noqa: D301
 
