@@ -91,7 +91,7 @@ def pareto(fronts: Mapping[str, ParetoFront], *, rule: Rule = "one_standard_erro
         listed = (sum(heights) + _LARGEST) / _POINTS
         fig = figure(width, _HEIGHT + listed)
         upper, lower = fig.subfigures(2, 1, squeeze=False, height_ratios=(_HEIGHT, listed))[:, 0]
-        fig.get_layout_engine().set(wspace=0.04, w_pad=0.1, h_pad=0.06)
+        fig.set_layout_engine("constrained", wspace=0.04, w_pad=0.1, h_pad=0.06)
         axes = upper.subplots(1, n_panels)
         for number, (label, front) in enumerate(fronts.items()):
             _draw_front(axes, front, label, number, chosen[label])
