@@ -16,7 +16,9 @@ test-slow: .venv/.dev
 bench: .venv/.bench
 	$(BIN)/python benchmarks/compare_boosters.py
 	$(BIN)/python benchmarks/prediction.py
+	$(BIN)/python benchmarks/cpp_header.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/scale.py --events 1e5 1e6 1e7
 	$(BIN)/python benchmarks/information.py
 	$(BIN)/python benchmarks/linear_leaves.py
 	$(BIN)/python benchmarks/unbinned.py
@@ -25,6 +27,8 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/split_gain.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/onn.py
+	$(BIN)/python benchmarks/onn_vbf.py
+	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/startup.py
 
 lint: .venv/.dev

@@ -407,7 +407,7 @@ class _Training(_Booster):
         self.add_tree(np.random.default_rng(0))
         self.times.append(time.thread_time() - start)
         tree, shard = self.trees[-1], self.test_shards._shards[0]
-        self.test_shards.update(tree.walk, tree.value, tree.linear.walk, for_root=False)
+        self.test_shards.update(tree.walk, tree.value, tree.linear, for_root=False)
         rest = shard.residual[:, shard.first_residual]
         self.predictions.append(((self.test.weights[:, 1] - rest) / self.test.weights[:, 0]).astype(np.float32))
 

@@ -9,6 +9,8 @@ EventTable, PolynomialBasis, CPParity
 read_root, write_root, read_npz, write_npz, read_parquet, write_parquet, read_lhe, read_lhe_particles, write_lhe,
 read_nanoaod, read_madminer
     Files.
+stream_root
+    Files larger than memory, for ``.fit(stream)``.
 BoostedInformationTree (BIT)
     The estimator; ``.fit(table)``, ``.predict(table)``, ``.observable("cHW")``, ``.export(path)``.
 observable, TrueScore
@@ -19,9 +21,10 @@ BitError, BitWarning
     What everything here raises and warns.
 BoostedInformationTreeEnsemble
     The same many times on resampled events: errors of the learned functions.
-processes, baselines, inference, inspection, export, distill, plotting, metrics
-    Simulators, other methods to compare with, limits, what a model has learned, file formats of models, formulas,
-    figures, figures of merit.
+processes, baselines, inference, inspection, compare, export, distill, plotting, metrics
+    Simulators, other methods to compare with, limits, what a model has learned, all methods on one sample
+    (``bit.compare.compare(table, lumi_fb=300.0)``), file formats of models, formulas
+    (``bit.distill.distill(model, table, param="cHW")``), figures, figures of merit.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ _HOME = {
     "CPParity": "bit.parity",
     "read_root": "bit.io.root",
     "write_root": "bit.io.root",
+    "stream_root": "bit.io.stream",
     "read_npz": "bit.io.arrays",
     "write_npz": "bit.io.arrays",
     "read_parquet": "bit.io.arrays",
@@ -55,7 +59,7 @@ _HOME = {
     "BitError": "bit.errors",
     "BitWarning": "bit.errors",
 }
-_MODULES = ("processes", "baselines", "inference", "inspection", "export", "distill", "plotting", "metrics")
+_MODULES = ("processes", "baselines", "inference", "inspection", "compare", "export", "distill", "plotting", "metrics")
 
 __all__ = [
     "BIT",
@@ -76,6 +80,7 @@ __all__ = [
     "read_npz",
     "read_parquet",
     "read_root",
+    "stream_root",
     "write_lhe",
     "write_npz",
     "write_parquet",
@@ -84,6 +89,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from bit import baselines as baselines
+    from bit import compare as compare
     from bit import distill as distill
     from bit import export as export
     from bit import inference as inference
@@ -102,6 +108,7 @@ if TYPE_CHECKING:
     from bit.io.madminer import read_madminer
     from bit.io.nanoaod import read_nanoaod
     from bit.io.root import read_root, write_root
+    from bit.io.stream import stream_root
     from bit.observables import TrueScore, observable
     from bit.parity import CPParity
 

@@ -25,6 +25,8 @@ Term: TypeAlias = tuple[str, ...]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 ThetaLike: TypeAlias = Mapping[str, float] | npt.ArrayLike
 
+_BLOCK = 8192  # events whose products stay in the cache
+
 
 @dataclass(frozen=True)
 class BasePointFit:
@@ -370,7 +372,7 @@ class PolynomialBasis:
                 f"the {len(grid)} base points determine only {rank} of {self.n_terms} terms; "
                 f"undetermined: {lost}. Add points in which these differ."
             )
-        solution = values @ np.linalg.pinv(matrix).T / unit
+        solution = _product(values, np.linalg.pinv(matrix).T) / unit
         deviation = np.abs(solution @ self.monomials(grid).T - values).max(axis=1)
         largest = np.abs(values).max(axis=1)
         residual = np.divide(deviation, largest, out=np.zeros(len(values)), where=largest > 0)
@@ -384,6 +386,16 @@ class PolynomialBasis:
                 f"{list(self.terms)}: the last axis must have that length."
             )
         return values
+
+
+def _product(rows: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Product rows @ matrix in a fixed order of additions; that of a library would round differently for fewer rows."""
+    product = np.zeros((len(rows), matrix.shape[1]))
+    for low in range(0, len(rows), _BLOCK):
+        block, out = rows[low : low + _BLOCK], product[low : low + _BLOCK]
+        for p, factors in enumerate(matrix):
+            out += block[:, p, np.newaxis] * factors
+    return product
 
 
 def require_finite(values: FloatArray, what: str) -> None:

@@ -24,6 +24,7 @@ from bit.processes.registry import PROCESSES, find_process
 if TYPE_CHECKING:
     from bit.basis import FloatArray
     from bit.config import Config
+    from bit.export.check import Agreement
     from bit.processes.simulation import Simulation
     from bit.trees.forest import Forest
 
@@ -52,6 +53,8 @@ and a fuller one:
   order = "linear"               # or "quadratic"
   [contour]                      # of 'bit contour'; [power] of 'bit power' likewise
   params = ["cHW", "cHq3"]
+  [compare]                      # of 'bit compare'
+  methods = ["bit", "bit_linear", "onn_multiclass"]
   [distill]                      # of 'bit distill'
   param = "cHW"
   features = ["pt", "y"]
@@ -109,6 +112,7 @@ def main() -> None:
     \b
     To see it all at work:    bit demo
     With your own events:     bit run config.toml
+    Beside other methods:     bit compare config.toml
     A formula for referees:   bit distill config.toml
     Events to play with:      bit simulate zh -n 50000 --seed 1 -o zh.root
     """  # noqa: D301
@@ -226,15 +230,21 @@ _config_file = click.argument("config", type=click.Path(), metavar="CONFIG.toml"
 @main.command(epilog=_EXAMPLE, short_help="Train trees and write them.")
 @_config_file
 @click.option("-o", "--output", type=click.Path(), help="Forest to write; default forest.json in output.dir.")
+@click.option("--checkpoint", type=click.Path(), help="File to which the training is written every 10 trees.")
+@click.option("--resume", type=click.Path(), help="Checkpoint of a training to be continued.")
 @_overrides
-def train(config: str, output: str | None, overrides: tuple[str, ...]) -> None:
+def train(
+    config: str, output: str | None, checkpoint: str | None, resume: str | None, overrides: tuple[str, ...]
+) -> None:
     """Train trees on a part of the events and write the forest as JSON.
 
     Ctrl-C ends the training; the trees grown until then are written.
 
     \b
-    Example:
+    Examples:
       bit train config.toml --set train.n_estimators=500 -o forest.json
+      bit train config.toml --checkpoint training.json
+      bit train config.toml --checkpoint training.json --resume training.json
     """  # noqa: D301
     from bit import analysis
     from bit.config import load_config
@@ -244,7 +254,7 @@ def train(config: str, output: str | None, overrides: tuple[str, ...]) -> None:
     _check_writable(target)
     parts = analysis.divide(settings, analysis.read_events(settings))
     click.echo(f"train on {parts.train.n_events} events")
-    model = analysis.train(settings, parts)
+    model = analysis.train(settings, parts, checkpoint=checkpoint, resume=resume)
     analysis.save_forest(settings, model.forest_, target)
     if model.interrupted_:
         raise KeyboardInterrupt(f"the {model.n_iter_} trees until then are in {target}")
@@ -322,6 +332,51 @@ def power(config: str, model: str | None, output: str | None, overrides: tuple[s
     analysis.draw_power(result, target.with_suffix(".png"))
     click.echo(result.table())
     click.echo(f"\nwritten to {target} and {target.with_suffix('.png')}")
+
+
+@main.command("compare", epilog=_EXAMPLE, short_help="All observables and methods on one sample.")
+@_config_file
+@click.option("-o", "--output", type=click.Path(), help="Results to write as JSON; default compare.json in output.dir.")
+@_overrides
+def compare_(config: str, output: str | None, overrides: tuple[str, ...]) -> None:
+    """Compare all observables and methods on the same events.
+
+    Features, classic observables, boosted information trees, classifiers (XGBoost), networks (PyTorch) and the true
+    score: for each coefficient the expected interval, the information kept, and the time of training and evaluation. A
+    method whose package is not installed is left out. A text, a LaTeX table and a figure are written beside the JSON.
+
+    Ctrl-C ends it; what was found until then is written.
+
+    \b
+    Methods:
+      bit, bit_linear             boosted information trees with constant, with linear leaves
+      onn_binary, onn_multiclass  classifiers of the sign of the interference
+      ratio, ratio_mixture        classifiers of points: of one for each coefficient, of all at once
+      sally, quadratic            networks: the score, and a ratio that is positive
+
+    \b
+    Example:
+      bit compare config.toml --set 'compare.methods=["bit", "onn_multiclass"]'
+    """  # noqa: D301
+    from bit import analysis
+    from bit.config import load_config
+
+    settings = load_config(config, overrides)
+    folder = analysis.output_folder(settings)
+    target = Path(output) if output else folder / "compare.json"
+    if target.suffix != ".json":
+        raise InputError(f"--output={output!r}: give the name of a .json file; the others stand beside it.")
+    _check_writable(target)
+    result = analysis.comparison(settings)
+    if not result.rows:
+        raise KeyboardInterrupt("nothing was finished, so nothing is written")
+    files = analysis.save_comparison(settings, result, target)
+    if output is None:
+        analysis.write_text(folder / "config.toml", settings.to_toml())
+    click.echo(result.to_text(n_best=settings.compare.n_best))
+    click.echo(f"\nwritten to {', '.join(map(str, files))}")
+    if result.interrupted:
+        raise KeyboardInterrupt(f"what was found until then is in {target}")
 
 
 @main.command(epilog=_EXAMPLE, short_help="A formula for what trees have learned.")
@@ -404,53 +459,110 @@ def warmup() -> None:
 
 
 # ---------------------------------------------------------------------- exports
-@main.command(short_help="Write trained trees for other programs.")
-@click.argument("model", type=click.Path(), metavar="FOREST.json")
-@click.option("--to", type=click.Choice(["json", "cpp", "numpy", "onnx"]), required=True, help="Format.")
-@click.option("-o", "--output", type=click.Path(), required=True, help="File to write.")
+@main.command(short_help="Write trained trees or formulas for other programs.")
+@click.argument("model", type=click.Path(), metavar="MODEL.json")
+@click.option(
+    "--to",
+    type=click.Choice(["json", "cpp", "numpy", "onnx", "xgboost", "correctionlib", "latex", "tformula"]),
+    required=True,
+    help="Format.",
+)
+@click.option("-o", "--output", type=click.Path(), required=True, help="File to write; xgboost: or folder.")
 @click.option("--name", help="cpp: namespace.  [default: observable]")
-@click.option("--check", is_flag=True, help="Evaluate the file that was written, and compare with the forest.")
-@click.option("--data", type=click.Path(), help="Events of the check; default: 10000 that try every threshold.")
+@click.option("--check", is_flag=True, help="Evaluate the file that was written, and compare with the model.")
+@click.option("--data", type=click.Path(), help="Events of the check; default: 10000 on which it could go wrong.")
 def export(model: str, to: Any, output: str, name: str | None, check: bool, data: str | None) -> None:
-    """Write a trained forest in a form that analysis code reads.
+    """Write a trained forest or a formula in a form that analysis code reads.
 
     \b
     Formats:
-      json   bit-forest/1, which bit itself reads
-      cpp    a C++17 header without dependencies, in double precision
-      numpy  a Python module that needs numpy only, in double precision
-      onnx   a model for onnxruntime and others, in single precision
+      json           the format that bit itself reads
+      cpp            a C++17 header without dependencies, in double precision
+      numpy          a Python module that needs numpy only, in double precision
+      correctionlib  corrections in double precision, .json or .json.gz
+      onnx           forests: a model for onnxruntime and others, in single precision
+      xgboost        forests: XGBoost's JSON, in single precision: a folder with a file
+                     for each output, or with one output a file that ends in .json
+      latex          formulas: for publications, with rounded constants
+      tformula       formulas: the string of ROOT's TFormula
 
     \b
-    Example:
+    Examples:
       bit export forest.json --to cpp -o observable.hpp --check
+      bit export formula.json --to latex -o formula.tex
     """  # noqa: D301
-    from bit.export import load, to_cpp, to_json, to_numpy, to_onnx
-    from bit.export.check import check_export, probe_events
+    from bit.export import load
+    from bit.expression import Expression
     from bit.trees.forest import Forest
 
     if data and not check:
         raise InputError(f"--data={data!r} names events for --check: add --check, or leave it out.")
     if name and to != "cpp":
         raise InputError(f"--name={name!r} is the namespace of C++: leave it out for --to {to}.")
-    name = name or "observable"
-    forest = load(model)
-    if not isinstance(forest, Forest) and not hasattr(forest, "members_"):
-        raise InputError(f"{model} holds a model of type {type(forest).__name__}: only forests have other formats.")
-    if not isinstance(forest, Forest):
+    loaded = load(model)
+    if hasattr(loaded, "members_"):
         raise InputError(
             f"{model} holds an ensemble: export its forests one by one, bit.load({model!r}).members_[i] with "
             f"bit.export.to_{to}."
         )
-    _check_writable(output)
-    features = _features_of(forest, data) if data else probe_events(forest)
-    write: Any = {"json": to_json, "cpp": partial(to_cpp, name=name), "numpy": to_numpy, "onnx": to_onnx}[to]
-    write(forest, output)
+    if not isinstance(loaded, Forest | Expression):
+        raise InputError(
+            f"{model} holds a model of type {type(loaded).__name__}: only forests and formulas have other formats."
+        )
+    if to != "xgboost":
+        _check_writable(output)
+    write = _export_formula if isinstance(loaded, Expression) else _export_forest
+    write(loaded, to, output, name or "observable", check, data)
+
+
+def _export_forest(forest: Any, to: Any, output: str, name: str, check: bool, data: str | None) -> None:
+    from bit.export import to_correctionlib, to_cpp, to_json, to_numpy, to_onnx, to_xgboost
+    from bit.export.check import check_export, probe_events
+
+    writers: dict[str, Any] = {
+        "json": to_json,
+        "cpp": partial(to_cpp, name=name),
+        "numpy": to_numpy,
+        "onnx": to_onnx,
+        "xgboost": to_xgboost,
+        "correctionlib": to_correctionlib,
+    }
+    if to not in writers:
+        raise InputError(f"--to {to} is for formulas, this is a forest: take one of {', '.join(writers)}.")
+    features = _features_of(forest.feature_names, data) if data else probe_events(forest)
+    writers[to](forest, output)
     click.echo(f"written to             {output}")
     if check:
-        found = check_export(forest, output, to, features, name=name)
-        click.echo(f"events compared        {found.n_events}")
-        click.echo(f"largest deviation      {found.largest:.3g} (rounding explains up to {found.allowed:.3g})")
+        _tell(check_export(forest, output, to, features, name=name))
+
+
+def _export_formula(formula: Any, to: Any, output: str, name: str, check: bool, data: str | None) -> None:
+    from bit.export import to_correctionlib, to_cpp, to_latex, to_numpy, to_tformula
+    from bit.export.check_formula import check_formula, probe_formula
+
+    writers: dict[str, Any] = {
+        "json": type(formula).export,
+        "cpp": partial(to_cpp, name=name),
+        "numpy": to_numpy,
+        "latex": to_latex,
+        "tformula": to_tformula,
+        "correctionlib": to_correctionlib,
+    }
+    if to not in writers:
+        raise InputError(f"--to {to} is for forests, this is a formula: take one of {', '.join(writers)}.")
+    features = _features_of(formula.features, data) if data else probe_formula(formula)
+    writers[to](formula, output)
+    click.echo(f"written to             {output}")
+    unchecked = {"latex": "LaTeX has no values", "tformula": "it needs ROOT"}
+    if check and to in unchecked:
+        click.echo(f"check                  not run: {unchecked[to]}")
+    elif check:
+        _tell(check_formula(formula, output, to, features, name=name))
+
+
+def _tell(found: Agreement) -> None:
+    click.echo(f"events compared        {found.n_events}")
+    click.echo(f"largest deviation      {found.largest:.3g} (rounding explains up to {found.allowed:.3g})")
 
 
 # ---------------------------------------------------------------------- helpers
@@ -469,12 +581,12 @@ def _trained(
     return settings, forest, target
 
 
-def _features_of(forest: Forest, path: str) -> FloatArray:
-    """Features of the events of a file, in the order of a forest."""
+def _features_of(names: tuple[str, ...], path: str) -> FloatArray:
+    """Features of the events of a file, in the order of a model."""
     from bit import analysis
     from bit.config import from_dict
 
-    config = from_dict({"data": {"path": path, "features": list(forest.feature_names)}}, (), source="--data")
+    config = from_dict({"data": {"path": path, "features": list(names)}}, (), source="--data")
     return analysis.read_events(config).features.astype("float64")
 
 

@@ -9,6 +9,7 @@ Sections and keys (all but ``data.path`` have defaults)::
     params = ["cHW", "cHWtil"]    # default: all
     unit = "fb"                   # of the weights in files not written by bit: "fb" or "pb"
     norm = "sum"                  # likewise: their "sum" or their "average" is the cross-section
+    cache = "cache"               # folder for the events of ROOT files that are larger than memory; default: none
     split = [0.5, 0.1, 0.4]       # shares of the events for training, for choosing bins, for the result
     labels = {pt = "p_T"}         # LaTeX of features in figures
 
@@ -46,6 +47,14 @@ Sections and keys (all but ``data.path`` have defaults)::
     n_toys = 2000                 # experiments per hypothesis
     n_points = 25                 # of the grid along each coefficient
 
+    [compare]                     # of `bit compare`; coefficients and statistics are those of [limits]
+    methods = ["bit", "onn_multiclass"]  # of bit.compare.METHODS; default: all
+    features = ["pt", "phi"]      # default: all
+    classics = ["pt_z"]           # of bit.classic.OBSERVABLES; default: those that the features allow
+    n_best = 3                    # features, and classic observables, in tables and figure; compare.json has all
+    xgboost = {n_estimators = 200}  # arguments of bit.baselines.ONN and RatioTrick; those of trees are in [train]
+    networks = {n_epochs = 50}    # arguments of bit.baselines.SALLY and QuadraticClassifier
+
     [distill]                     # of `bit distill`; luminosity, bins and order are those of [limits]
     target = "learned"            # what formulas describe: the trees, or "true": the joint score
     param = "cHW"                 # default: the only one of [limits], or of the events
@@ -64,8 +73,6 @@ Sections and keys (all but ``data.path`` have defaults)::
     [output]
     dir = "out"
     seed = 1                      # of the division of the events, the training, and the search for formulas
-
-The section ``[compare]`` is reserved and refused.
 """
 
 from __future__ import annotations
@@ -75,11 +82,13 @@ import json
 import math
 import os
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from bit.classic import OBSERVABLES
+from bit.compare import METHODS
 from bit.distill._targets import Sampling
 from bit.distill.pareto import Rule
 from bit.distill.pipeline import Backend
@@ -97,7 +106,6 @@ Described: TypeAlias = Literal["learned", "true"]
 BEST, LEARNED, TRUE = "best", "learned", "true"
 """Names of observables that are not features."""
 
-_RESERVED = ("compare",)
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,8 @@ class DataConfig:
         Files.
     tree, features, params, unit, norm
         Arguments of the readers; None for their defaults.
+    cache : str or None
+        Folder of `bit.stream_root`, for ROOT files that are larger than memory.
     split : tuple of float
         Shares for training, for choosing bins, and for the result.
     labels : mapping of str to str
@@ -122,6 +132,7 @@ class DataConfig:
     params: tuple[str, ...] | None = None
     unit: Literal["fb", "pb"] | None = None
     norm: Literal["sum", "average"] | None = None
+    cache: str | None = None
     split: tuple[float, ...] = (0.5, 0.1, 0.4)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -210,6 +221,30 @@ class PowerConfig:
 
 
 @dataclass(frozen=True)
+class CompareConfig:
+    """Section ``[compare]``.
+
+    Attributes
+    ----------
+    methods : tuple of str
+        Of `bit.compare.METHODS`.
+    features, classics : tuple of str or None
+        Features and classic observables; None for all that there are.
+    n_best : int
+        So many of each are shown for every coefficient.
+    xgboost, networks : mapping
+        As in `bit.compare.compare`.
+    """
+
+    methods: tuple[str, ...] = METHODS
+    features: tuple[str, ...] | None = None
+    classics: tuple[str, ...] | None = None
+    n_best: int = 3
+    xgboost: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DistillConfig:
     """Section ``[distill]``.
 
@@ -268,6 +303,8 @@ class Config:
         Regions of two coefficients.
     power : PowerConfig
         Power of tests over two coefficients.
+    compare : CompareConfig
+        Methods that are compared.
     distill : DistillConfig
         Search for formulas.
     output : OutputConfig
@@ -285,6 +322,7 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     contour: ContourConfig = field(default_factory=ContourConfig)
     power: PowerConfig = field(default_factory=PowerConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
@@ -393,14 +431,13 @@ def from_dict(document: Mapping[str, Any], overrides: Sequence[str] = (), *, sou
         limits=LimitsConfig(**_read("limits", merged, _LIMITS, source)),
         contour=ContourConfig(**_read("contour", merged, _CONTOUR, source)),
         power=PowerConfig(**_read("power", merged, _POWER, source)),
+        compare=CompareConfig(**_read("compare", merged, _COMPARE, source)),
         distill=DistillConfig(**_read("distill", merged, _DISTILL, source)),
         output=OutputConfig(**_read("output", merged, _OUTPUT, source)),
     )
 
 
 def _check_section(name: str, known: Sequence[str], source: str) -> None:
-    if name in _RESERVED:
-        raise InputError(f"{source}: the section [{name}] is not in this version of bit; remove it.")
     if name not in known:
         raise InputError(f"{source}: unknown section [{name}]: {near_match(name, known)}")
 
@@ -466,6 +503,23 @@ def _some_texts(least: int, most: float, rule: str) -> _Rule:
     return check
 
 
+def _some_of(options: Sequence[str]) -> _Rule:
+    def check(value: Any) -> tuple[str, ...]:
+        names = _texts(value)
+        for name in names:
+            if name not in options:
+                raise _RuleError(f"no {name!r}: {near_match(name, options).rstrip('.')}")
+        return names
+
+    return check
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _RuleError("a table of arguments is needed, such as {n_estimators = 200}")
+    return dict(value)
+
+
 def _levels(value: Any) -> tuple[float, ...]:
     numbers = value if isinstance(value, list | tuple) else [value]
     if not numbers or not all(_is_number(x) and 0 < x < 1 for x in numbers):
@@ -518,23 +572,6 @@ def _truth(value: Any) -> bool:
     return value
 
 
-def _some_of(options: Collection[str]) -> _Rule:
-    def check(value: Any) -> tuple[str, ...]:
-        names = _texts(value)
-        for name in names:
-            if name not in options:
-                raise _RuleError(f"no {name!r}: {near_match(name, options).rstrip('.')}")
-        return names
-
-    return check
-
-
-def _arguments(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _RuleError("a table of arguments is needed, such as {n_estimators = 200}")
-    return dict(value)
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -546,6 +583,7 @@ _DATA: dict[str, _Rule] = {
     "params": _texts,
     "unit": _one_of("fb", "pb"),
     "norm": _one_of("sum", "average"),
+    "cache": _text,
     "split": _shares,
     "labels": _labels,
 }
@@ -573,12 +611,20 @@ _POWER: dict[str, _Rule] = {
     "n_toys": _integer(1),
     "n_points": _integer(2),
 }
+_COMPARE: dict[str, _Rule] = {
+    "methods": _some_of(METHODS),
+    "features": _texts,
+    "classics": _some_of(tuple(OBSERVABLES)),
+    "n_best": _integer(1),
+    "xgboost": _arguments,
+    "networks": _arguments,
+}
 _DISTILL: dict[str, _Rule] = {
     "target": _described,
     "param": _text,
     "features": _texts,
     "backend": _one_of(*get_args(Backend)),
-    "operators": _some_of(OPERATORS),
+    "operators": _some_of(tuple(OPERATORS)),
     "n_points": _integer(10),
     "sampling": _one_of(*get_args(Sampling)),
     "max_complexity": _integer(1),

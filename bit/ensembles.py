@@ -23,6 +23,7 @@ from bit.basis import FloatArray, PolynomialBasis, ThetaLike
 from bit.errors import BitWarning, FileFormatError, InputError, near_match
 from bit.estimators import BoostedInformationTree, _as_table
 from bit.events import EventTable
+from bit.mapped import EventStream
 from bit.observables import ModelObservable
 from bit.progress import progress_bar
 from bit.threads import n_threads_of
@@ -149,7 +150,7 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
     # ------------------------------------------------------------------ training
     def fit(
         self,
-        X: EventTable | npt.ArrayLike,
+        X: EventTable | EventStream | npt.ArrayLike,
         y: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
         *,
@@ -159,8 +160,8 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
 
         Parameters
         ----------
-        X : EventTable, or array-like or DataFrame of shape (n_events, n_features)
-            Events with their weights, or features alone.
+        X : EventTable, EventStream, or array-like or DataFrame of shape (n_events, n_features)
+            Events with their weights, those of `bit.stream_root`, or features alone.
         y : array-like of shape (n_events,) or (n_events, n_terms), optional
             With arrays: the ratios w_k / w_0, as in `BoostedInformationTree.fit`.
         sample_weight : array-like of shape (n_events,), optional
@@ -186,6 +187,8 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
             If Ctrl-C ended the training: the complete members are kept. Also if a feature is constant.
         """
         self._check_parameters()
+        if isinstance(X, EventStream):
+            X = X.table()
         table = replace(_as_table(X, y, sample_weight, basis)[0], aux=None)
         if self.method == "jackknife" and table.n_events < self.n_members:
             raise InputError(

@@ -235,16 +235,20 @@ class EventTable:
         EventTable
             The chosen events, in the order asked for.
         """
-        picked = rows if isinstance(rows, slice) else np.asarray(rows)
-        if isinstance(picked, np.ndarray) and picked.dtype == bool and picked.shape != (self.n_events,):
-            raise InputError(f"the mask has shape {picked.shape}, expected ({self.n_events},).")
-        if isinstance(picked, np.ndarray) and picked.size == 0:
-            raise InputError("no events were chosen: a table needs at least one.")
+        picked = self._picked(rows)
         return self._replace(
             features=self.features[picked],
             weights=self.weights[picked],
             aux={name: values[picked] for name, values in (self.aux or {}).items()},
         )
+
+    def _picked(self, rows: npt.ArrayLike | slice) -> npt.NDArray[Any] | slice:
+        picked = rows if isinstance(rows, slice) else np.asarray(rows)
+        if isinstance(picked, np.ndarray) and picked.dtype == bool and picked.shape != (self.n_events,):
+            raise InputError(f"the mask has shape {picked.shape}, expected ({self.n_events},).")
+        if isinstance(picked, np.ndarray) and picked.size == 0:
+            raise InputError("no events were chosen: a table needs at least one.")
+        return picked
 
     def select(
         self,

@@ -8,6 +8,7 @@ from types import ModuleType
 from bit.errors import MissingPackageError
 
 _EXTRA_OF = {
+    "correctionlib": "formats",
     "dask": "dask",
     "h5py": "formats",
     "onnx": "export",

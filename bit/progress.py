@@ -22,7 +22,10 @@ def progress_bar(total: int | None, description: str, unit: str, *, show: bool =
     tqdm.tqdm
         A context manager with ``update(n)`` and ``set_postfix_str(text)``.
     """
-    from tqdm.auto import tqdm
+    if show:
+        from tqdm.auto import tqdm
+    else:
+        from tqdm import tqdm  # "auto" warns in notebooks without widgets, even of bars that draw nothing
 
     # disable=None is tqdm's own rule: silent unless the stream is a terminal.
     return tqdm(

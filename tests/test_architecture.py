@@ -25,7 +25,7 @@ LAYER = {
         ],
         0,
     ),
-    **dict.fromkeys(["events", "particles", "processes", "metrics"], 1),
+    **dict.fromkeys(["events", "mapped", "particles", "processes", "metrics"], 1),
     **dict.fromkeys(["trees", "expression"], 2),
     **dict.fromkeys(["estimators", "ensembles", "positivity", "baselines", "observables", "classic"], 3),
     **dict.fromkeys(["inference", "inspection", "export", "io", "dask"], 4),
@@ -37,7 +37,7 @@ OWNERS = {
     "numba": {"kernels/_jit.py"},
     "llvmlite": {"kernels/_jit.py"},
     "vegas": {"processes/phase_space.py"},
-    "xgboost": {"baselines/_xgboost.py"},
+    "xgboost": {"baselines/_xgboost.py", "export/check.py"},
     "torch": {"baselines/neural.py", "distill/_symbolnet.py"},
     "iminuit": {"inference/minimize.py", "distill/refit.py"},
     "uproot": {"io/root.py"},
@@ -45,7 +45,7 @@ OWNERS = {
     "pylhe": {"io/lhe.py"},
     "h5py": {"io/madminer.py"},
     "pyarrow": {"io/arrays.py"},
-    "sympy": {"expression/algebra.py", "export/formula.py", "distill/_pysr_worker.py"},
+    "sympy": {"expression/algebra.py", "distill/_pysr_worker.py"},
     "pysr": {"distill/_pysr_worker.py"},
     "pyoperon": {"distill/_operon_worker.py"},
     "dask": {"dask.py"},
@@ -54,7 +54,7 @@ OWNERS = {
     "tqdm": {"progress.py"},
     "onnx": {"export/onnx.py"},
     "onnxruntime": {"export/check.py"},
-    "correctionlib": {"export/correctionlib.py"},
+    "correctionlib": {"export/check.py", "export/check_formula.py"},
 }
 FREE = {"numpy", "scipy", "pandas", "sklearn"}
 

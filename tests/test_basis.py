@@ -250,6 +250,16 @@ def test_undetermined_terms_are_named():
         basis.from_base_points([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1], [0, 2]], np.ones((1, 6)))
 
 
+@pytest.mark.parametrize("n_rows", [1, 2, 7, 100, 9000])
+def test_base_points_of_some_events_are_those_of_all(rng, n_rows):
+    """To the last bit: chunks in which files are read do not matter."""
+    basis = PolynomialBasis(["a", "b", "c"])
+    points, weights = rng.normal(size=(30, 3)), rng.normal(size=(10_000, 30))
+    whole = basis.from_base_points(points, weights).weights
+    part = basis.from_base_points(points, weights[500 : 500 + n_rows]).weights
+    np.testing.assert_array_equal(part, whole[500 : 500 + n_rows])
+
+
 def test_bad_base_points():
     basis = PolynomialBasis(["a"])
     good = [[0.0], [1.0], [2.0]]

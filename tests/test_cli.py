@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from reference.export_cases import FORMATS
+from reference.export_cases import EXACT, FORMATS, FORMULA_FORMATS, SUFFIX
 
 import bit
 from bit import CPParity, EventTable, PolynomialBasis, analysis, read_lhe, read_npz, read_root, write_npz, write_root
 from bit.cli import main
+from bit.expression import Expression
 from bit.inference import UnbinnedLikelihood, choose_edges, contour, power
 from bit.io.arrays import read_parquet, write_parquet
 from bit.processes import h4l
@@ -90,8 +91,9 @@ def fails(code, *arguments):
 def test_version_and_help():
     assert call("--version").output == f"bit, version {bit.__version__}\n"
     listing = call("--help").output
-    commands = ["contour", "demo", "distill", "export", "limits", "power", "run", "simulate", "train", "warmup"]
-    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-10:] == commands
+    commands = ["compare", "contour", "demo", "distill", "export", "limits", "power", "run", "simulate", "train"]
+    commands.append("warmup")
+    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-11:] == commands
     for command in commands:
         result = call(command, "--help")
         assert result.exit_code == 0
@@ -208,6 +210,87 @@ def test_contour_of_three_coefficients_is_a_corner(folder):
     pairs = [("cHW", "cHWtil"), ("cHW", "cHq3"), ("cHWtil", "cHq3")]
     assert [tuple(row["names"]) for row in document["results"]] == [pair for pair in pairs for _ in range(2)]
     assert {row["label"] for row in document["results"]} == {"best features", "true ratio"}
+
+
+def test_compare_writes_tables_and_a_figure(folder):
+    result = call("compare", "config.toml", "--set", 'compare.methods=["bit"]', "--set", "compare.n_best=1")
+    assert result.exit_code == 0, result.output
+    out = folder / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "compare.json",
+        "compare.txt",
+        "compare.tex",
+        "compare.png",
+        "config.toml",
+    }
+    assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
+    document = json.loads((out / "compare.json").read_text())
+    assert document["config"]["compare"]["methods"] == ["bit"]
+    found = bit.compare.Comparison.from_dict(document)
+    assert [row.method for row in found.rows] == ["pt", "phi", "best", "bit", "true"] * 2
+    text = found.to_text(n_best=1)
+    assert (out / "compare.txt").read_text() == text + "\n"
+    assert (out / "compare.tex").read_text() == found.to_latex(n_best=1)
+    assert text in result.output
+    # The events are those of the other commands, so that the best feature has the interval that 'bit run' gives.
+    assert call("run", "config.toml").exit_code == 0
+    rows = json.loads((out / "results.json").read_text())["intervals"]
+    there = {(row["param"], row["observable"]): row for row in rows}
+    for param in ("cHW", "cHWtil"):
+        for name in ("best", "true"):
+            row, other = found.row(name, param), there[param, name]
+            assert (row.interval.lower, row.interval.upper) == (other["lower"], other["upper"])
+    # Again from what was written, into another place.
+    again = call("compare", "out/config.toml", "-o", "again.json", "--set", 'compare.methods=["bit"]')
+    assert again.exit_code == 0, again.output
+    assert {path.name for path in folder.glob("again.*")} == {"again.json", "again.txt", "again.tex", "again.png"}
+
+
+def test_compare_refuses_bad_input_at_once(folder):
+    assert "did you mean 'bit'" in fails(1, "compare", "config.toml", "--set", 'compare.methods=["bitt"]')
+    assert "no feature 'pT'" in fails(1, "compare", "config.toml", "--set", 'compare.features=["pT"]')
+    assert "no parameter" in fails(1, "compare", "config.toml", "--set", "compare.xgboost={n_tree=3}")
+    assert "name of a .json file" in fails(1, "compare", "config.toml", "-o", "table.tex")
+    assert not list(folder.glob("table*"))
+
+
+def test_compare_writes_what_was_done_until_ctrl_c(folder, monkeypatch):
+    fit = bit.BIT.fit
+
+    def interrupted(self, table):
+        fit(self, table).interrupted_ = True
+        return self
+
+    monkeypatch.setattr(bit.BIT, "fit", interrupted)
+    message = fails(130, "compare", "config.toml", "--set", 'compare.methods=["bit"]')
+    assert "what was found until then is in out/compare.json" in message
+    found = json.loads((folder / "out" / "compare.json").read_text())
+    assert found["interrupted"]
+    assert {row["method"] for row in found["rows"]} == {"pt", "phi", "best", "true"}
+    assert "note: interrupted" in (folder / "out" / "compare.txt").read_text()
+
+
+def test_training_goes_on_from_a_checkpoint(folder):
+    assert call("train", "config.toml", "--set", "train.n_estimators=9", "-o", "whole.json").exit_code == 0
+    assert call("train", "config.toml", "--checkpoint", "training.json").exit_code == 0
+    more = ["--set", "train.n_estimators=9", "--resume", "training.json", "-o", "more.json"]
+    assert call("train", "config.toml", *more).exit_code == 0
+    assert (folder / "more.json").read_bytes() == (folder / "whole.json").read_bytes()
+    message = fails(1, "train", "config.toml", "--set", "train.max_depth=2", "--resume", "training.json")
+    assert "max_depth=3, now it is 2" in message
+
+
+def test_events_in_a_cache_give_the_same_forest(folder):
+    assert call("train", "config.toml").exit_code == 0
+    expected = json.loads((folder / "out" / "forest.json").read_text())
+    assert call("train", "config.toml", "--set", "data.cache=cache").exit_code == 0
+    found = json.loads((folder / "out" / "forest.json").read_text())
+    assert (folder / "cache" / "weights.f64").exists()
+    assert found["groups"] == expected["groups"]
+    assert found["base"] == expected["base"]
+    write_npz(folder / "events.npz", small_table())
+    change = ["--set", "data.path=events.npz", "--set", "data.cache=cache"]
+    assert "data.cache='cache' is for ROOT files" in fails(1, "train", "config.toml", *change)
 
 
 @pytest.mark.parametrize("binning", ["none", "equal", "optimal"])
@@ -396,14 +479,17 @@ def forest(folder):
 
 @pytest.mark.parametrize("to", FORMATS)
 def test_export_writes_and_checks(forest, to):
-    assert call("export", "model.json", "--to", to, "-o", "plain").output == "written to             plain\n"
-    result = call("export", "model.json", "--to", to, "-o", "checked", "--check")
+    plain, checked = (name + SUFFIX.get(to, "") for name in ("plain", "checked"))
+    assert call("export", "model.json", "--to", to, "-o", plain).output == f"written to             {plain}\n"
+    result = call("export", "model.json", "--to", to, "-o", checked, "--check")
     assert result.exit_code == 0, result.output
     assert re.search(r"events compared +10000\n", result.output)
     largest, allowed = re.search(r"largest deviation +(\S+) \(rounding explains up to (\S+)\)", result.output).groups()
     assert float(largest) <= float(allowed) < 1e-5
-    assert (float(allowed) == 0) == (to != "onnx")
-    assert Path("plain").read_bytes() == Path("checked").read_bytes()
+    assert (float(allowed) == 0) == (to in EXACT)
+    first, second = (sorted([path, *path.glob("*.json")]) for path in (Path(plain), Path(checked)))
+    assert len(first) == len(second) == (1 + len(forest.base) if to == "xgboost" else 1)
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, second, strict=True) if a.is_file())
 
 
 def test_export_checks_with_events_of_a_file(forest):
@@ -431,11 +517,13 @@ def test_mistakes_in_exports_are_one_sentence(forest, folder):
     for message, arguments in (
         ("did you mean 'model.json'", ["modle.json", "--to", "cpp", "-o", "a"]),
         ("ensemble.json holds an ensemble: export its forests one by one", ["ensemble.json", "--to", "cpp", "-o", "a"]),
-        ("model of type RatioTrick: only forests have other", ["ratio.json", "--to", "cpp", "-o", "a"]),
+        ("model of type RatioTrick: only forests and formulas", ["ratio.json", "--to", "cpp", "-o", "a"]),
+        ("--to latex is for formulas, this is a forest: take one of json,", ["model.json", "--to", "latex", "-o", "a"]),
         ("a C++ identifier is needed", ["model.json", "--to", "cpp", "-o", "a", "--name", "a-b"]),
         ("leave it out for --to onnx", ["model.json", "--to", "onnx", "-o", "a", "--name", "b"]),
         ("add --check, or leave it out", ["model.json", "--to", "numpy", "-o", "a", "--data", "events.root"]),
         ("the folder missing does not exist", ["model.json", "--to", "numpy", "-o", "missing/a"]),
+        ("one: name a folder", ["model.json", "--to", "xgboost", "-o", "a.json"]),
         ("no such file: a.npz", ["model.json", "--to", "numpy", "-o", "a", "--check", "--data", "a.npz"]),
     ):
         said = fails(1, "export", *arguments)
@@ -444,6 +532,40 @@ def test_mistakes_in_exports_are_one_sentence(forest, folder):
         assert "\n" not in said
     assert not (folder / "a").exists()
     assert "is not one of 'json', 'cpp', 'numpy', 'onnx'" in fails(2, "export", "model.json", "--to", "xml", "-o", "a")
+
+
+@pytest.fixture
+def formula(folder):
+    """A formula of the features of the events, in formula.json."""
+    expression = Expression.parse("0.5*pt*sin(phi)/(1.0 + square(pt))", ("phi", "pt"), term=("cHWtil",))
+    expression.export("formula.json")
+    return expression
+
+
+@pytest.mark.parametrize("to", FORMULA_FORMATS)
+def test_export_of_formulas_writes_and_checks(formula, to):
+    for check in ((), ("--check",), ("--check", "--data", "events.npz")):
+        write_npz("events.npz", small_table())
+        result = call("export", "formula.json", "--to", to, "-o", "a.json", *check)
+        assert result.exit_code == 0, result.output
+        assert result.output.startswith("written to             a.json\n")
+        assert formula.to_text() in Path("a.json").read_text() or to == "json"
+        if not check:
+            assert result.output.count("\n") == 1
+        elif to in ("latex", "tformula"):
+            assert re.search(r"check +not run: ", result.output)
+        else:
+            assert re.search(rf"events compared +{2000 if '--data' in check else 10000}\n", result.output)
+            pattern = r"largest deviation +(\S+) \(rounding explains up to (\S+)\)"
+            largest, allowed = map(float, re.search(pattern, result.output).groups())
+            assert largest <= allowed
+            assert (allowed == 0) == (to in ("json", "numpy"))
+
+
+def test_forests_and_formulas_have_their_own_formats(formula, folder):
+    said = fails(1, "export", "formula.json", "--to", "onnx", "-o", "a")
+    assert "--to onnx is for forests, this is a formula: take one of json, cpp, numpy, latex" in said
+    assert not (folder / "a").exists()
 
 
 # ---------------------------------------------------------------------- mistakes

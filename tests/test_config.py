@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from bit.config import (
+    CompareConfig,
     Config,
     ContourConfig,
     DataConfig,
@@ -64,6 +65,13 @@ binning = "optimal"
 method = "toys"
 n_toys = 500
 n_points = 11
+[compare]
+methods = ["sally", "bit"]
+features = ["pt"]
+classics = ["pt_z"]
+n_best = 2
+xgboost = {n_estimators = 20, subsample = 0.5}
+networks = {hidden = [16, 16], loss = "quadratic"}
 [distill]
 target = "true"
 param = "cHWtil"
@@ -108,6 +116,14 @@ def test_every_key_is_read(tmp_path):
     assert config.limits == LimitsConfig(3000.0, 0.9, 12, ("cHW",), "linear", "profiled")
     assert config.contour == ContourConfig(("cHW", "cHWtil"), (0.9, 0.95), 21)
     assert config.power == PowerConfig(("cHWtil", "cHW"), 0.1, 5, "optimal", "toys", 500, 11)
+    assert config.compare == CompareConfig(
+        ("sally", "bit"),
+        ("pt",),
+        ("pt_z",),
+        2,
+        {"n_estimators": 20, "subsample": 0.5},
+        {"hidden": [16, 16], "loss": "quadratic"},
+    )
     assert config.distill == DistillConfig(
         "true",
         "cHWtil",
@@ -160,7 +176,6 @@ def test_overrides_change_values_and_are_checked(tmp_path):
     ("document", "message"),
     [
         ({"dta": {}}, r"unknown section \[dta\]: did you mean 'data'"),
-        ({"compare": {}}, r"\[compare\] is not in this version"),
         ({"path": "x"}, r"unknown section \[path\]"),
         ({"data": 3}, r"data=3 stands outside of a section"),
         ({}, r"names no events"),
@@ -187,6 +202,11 @@ def test_overrides_change_values_and_are_checked(tmp_path):
         (with_value("power", "binning", "best"), "choose 'none' or 'equal' or 'optimal'"),
         (with_value("power", "method", "toy"), "choose 'gaussian' or 'toys'"),
         (with_value("power", "toys", 100), "unknown key 'toys' in .power.: did you mean 'n_toys'"),
+        (with_value("compare", "methods", ["BIT"]), r"compare\.methods=\['BIT'\]: no 'BIT': did you mean 'bit'"),
+        (with_value("compare", "classics", ["pt"]), "no 'pt': did you mean 'pt_z'"),
+        (with_value("compare", "n_best", 0), r"compare\.n_best=0: a whole number of at least 1"),
+        (with_value("compare", "xgboost", 20), "a table of arguments is needed"),
+        (with_value("compare", "trees", {}), "unknown key 'trees' in .compare."),
         (with_value("distill", "target", "forest"), "choose 'learned' or 'true'"),
         (with_value("distill", "operators", ["add", "sine"]), r"distill\.operators=.*: no 'sine': did you mean 'sin'"),
         (with_value("distill", "operators", []), "a list of names"),

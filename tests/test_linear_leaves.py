@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bit
+from bit.artefacts import checksum
 from bit.errors import FileFormatError, InputError
 from bit.kernels.dtypes import FEATURE
 from bit.trees import forest_json
@@ -651,7 +652,7 @@ def test_corrupt_blocks_are_refused(rng, tmp_path, change):
 
 
 def assert_refused(document, tmp_path):
-    document["sha256"] = forest_json.checksum(document)
+    document["sha256"] = checksum(document)
     path = tmp_path / "model.json"
     path.write_text(json.dumps(document))
     with pytest.raises(FileFormatError, match=r"model.json: not a valid bit-forest/1 file"):
@@ -673,7 +674,7 @@ def test_files_without_gains_are_read(rng, tmp_path):
     for part in document["groups"][0]["linear"]:
         if part is not None:
             del part["gain"]
-    document["sha256"] = forest_json.checksum(document)
+    document["sha256"] = checksum(document)
     path = tmp_path / "forest.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     forest, probe = bit.load(path), probe_of(rng)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bit.analysis.events import Parts, divide, read_events
-from bit.analysis.measurement import Measurement, measure, require_events
+from bit.analysis.events import divide, read_events
+from bit.analysis.measurement import Measurement, measure
 from bit.analysis.model import load_forest, save_forest, train
 from bit.analysis.workflow import Say, output_folder
 from bit.basis import FloatArray
@@ -22,6 +22,7 @@ from bit.errors import BitWarning, InputError, near_match
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.expression import Expression
+from bit.inference.experiment import Parts
 from bit.metrics import rho2
 from bit.observables import FunctionObservable, Observable, TrueScore
 from bit.trees.forest import Forest
@@ -157,14 +158,18 @@ def distillation(
     fitted = refit(chosen, parts.train, described, random_state=config.output.seed)
     # Residuals of an exact formula are rounding, and so are errors from them.
     covariance = None if chosen.covariance is None else fitted.expression.covariance
-    formula = replace(fitted.expression, covariance=covariance, label=FORMULA)
+    formula = _labelled(config, replace(fitted.expression, covariance=covariance, label=FORMULA))
     values = _values(config, parts, formula, learned, param)
     nominal = values.table.weights[:, 0]
     statistics = replace(config, limits=replace(config.limits, params=(param,)))
     return Distillation(
         config=config,
         param=param,
-        front=ParetoFront(front.expressions, front.figures, front.config | {"analysis": config.to_dict()}),
+        front=ParetoFront(
+            [_labelled(config, expression) for expression in front],
+            front.figures,
+            front.config | {"analysis": config.to_dict()},
+        ),
         formula=formula,
         position=list(front).index(chosen),
         removed=fitted.removed,
@@ -196,7 +201,7 @@ def _require_possible(config: Config, parts: Parts) -> str:
             raise InputError(f"distill.features: no feature {name!r}: {near_match(name, parts.train.feature_names)}")
     engine, name, _ = choose_backend(settings.backend)
     require_operators(name, settings.operators, engine.OPERATORS)
-    require_events(parts, config.limits.n_bins, "limits.n_bins")
+    parts.require_events(config.limits.n_bins, "limits.n_bins")
     return param
 
 
@@ -233,6 +238,11 @@ def _search(config: Config, parts: Parts, target: Observable, param: str, say: S
         verbose=verbose,
         options=settings.options,
     )
+
+
+def _labelled(config: Config, expression: Expression) -> Expression:
+    """Return a formula with the LaTeX of its features."""
+    return replace(expression, latex=tuple(config.data.labels.get(name, name) for name in expression.features))
 
 
 def _mean(config: Config, values: FloatArray, table: EventTable) -> float:

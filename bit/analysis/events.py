@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bit import plotting
 from bit.config import BEST, LEARNED, TRUE, Config
 from bit.errors import InputError, near_match
 from bit.events import EventTable
 from bit.files import existing_file
+from bit.inference.experiment import Parts
 from bit.io.arrays import read_npz, read_parquet
 from bit.io.lhe import read_lhe
 from bit.io.root import read_root
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """Disjoint parts of a sample, each scaled to the full cross-section.
-
-    Attributes
-    ----------
-    train, edges, test : EventTable
-        For training, for choosing bins, and for results.
-    """
-
-    train: EventTable
-    edges: EventTable
-    test: EventTable
+from bit.io.stream import stream_root
 
 
 def read_events(config: Config) -> EventTable:
@@ -51,10 +36,15 @@ def read_events(config: Config) -> EventTable:
     files = [existing_file(path) for path in data.path]
     suffix = "".join(files[0].suffixes[-2:]) if files[0].suffix == ".gz" else files[0].suffix
     how = {key: getattr(data, key) for key in ("unit", "norm") if getattr(data, key) is not None}
+    if suffix == ".root" and data.cache is not None:
+        stream = stream_root(files, cache=data.cache, features=data.features, tree=data.tree, params=data.params, **how)
+        return stream.table()
     if suffix == ".root":
         return read_root(files, features=data.features, tree=data.tree, params=data.params, **how)
     if len(files) > 1:
         raise InputError(f"data.path names {len(files)} files: only ROOT files can be read together.")
+    if data.cache is not None:
+        raise InputError(f"data.cache={data.cache!r} is for ROOT files; {files[0]} is none, leave it out.")
     if data.tree is not None:
         raise InputError(f"data.tree={data.tree!r} is for ROOT files; {files[0]} is none, leave it out.")
     if suffix in (".npz", ".parquet"):

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from bit import plotting
-from bit.analysis.events import Parts, mirrored
+from bit.analysis.events import mirrored
 from bit.analysis.measurement import Measurement, Result, column_title
 from bit.basis import FloatArray
 from bit.config import BEST, LEARNED, TRUE, Config
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.inference import Interval, scan
+from bit.inference.experiment import Parts
 from bit.inspection import staged_loss
 from bit.trees.forest import Forest
 

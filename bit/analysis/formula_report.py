@@ -17,7 +17,6 @@ from bit.basis import FloatArray
 from bit.config import TRUE
 from bit.distill import ParetoFront
 from bit.expression.nodes import variables
-from bit.plotting.symbolic import formula_label
 
 # Features of profiles and slices, and bins of the feature that is held.
 _N_FEATURES, _N_SLICES = 4, 3
@@ -77,7 +76,7 @@ def latex(result: Distillation) -> str:
     return (
         f"% score of {result.param} in TeV^2, found by bit {bit.__version__} ({result.front.config['backend']}, "
         f"seed {result.config.output.seed})\n"
-        f"\\begin{{equation}}\n  {plotting.term_label([result.param])} = {formula_label(result.formula)}\n"
+        f"\\begin{{equation}}\n  {plotting.term_label([result.param])} = {result.formula.to_latex()}\n"
         "\\end{equation}\n"
     )
 
@@ -105,6 +104,7 @@ def report(result: Distillation) -> str:
     parts = [
         f"# A formula for {result.param}",
         f"Score of {result.param} at the reference point, in TeV²{convention}:",
+        f"$$ {result.formula.to_latex()} $$",
         f"```\n{result.formula}\n```",
         _constants(result),
         "## How it was found",
@@ -220,10 +220,13 @@ def _front(result: Distillation) -> str:
                 f"`{expression}`",
             ]
         )
-    heads = ["complexity", "MSE", "ρ²", "95 % limit (linear)", "formula"]
-    text = "MSE with respect to what is described, ρ² with respect to the joint score"
+    heads = ["complexity", "MSE", "ρ²", "limit", "formula"]
+    text = (
+        "MSE with respect to what is described, ρ² with respect to the joint score, half-width of the 95 % interval to "
+        "first order in bins that hold equal sums of |f| (those above hold equally many events)."
+    )
     own = result.front.config.get("target_rho2")
-    text += "." if own is None else f"; what is described has ρ² = {own:.4f}."
+    text += "" if own is None else f" What is described has ρ² = {own:.4f}."
     return f"{text}{_simplest(result.front)}\n\n{_table(heads, rows)}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +10,16 @@ import numpy as np
 
 import bit
 from bit import plotting
-from bit.analysis.events import Parts, divide, mirrored, read_events
+from bit.analysis.events import divide, read_events
 from bit.analysis.model import evaluate
 from bit.config import BEST, LEARNED, TRUE, Config
-from bit.errors import BitWarning, InputError, near_match
+from bit.errors import InputError, near_match
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
-from bit.inference import Interval, Template, choose_edges, fill, limits
+from bit.inference import Interval, Template
+from bit.inference.experiment import Experiment, Parts
 from bit.observables import ModelObservable, Observable, TrueScore, observable
 from bit.trees.forest import Forest
-
-# On average a bin of the result needs so many simulated events, or its content is noise.
-_EVENTS_PER_BIN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,37 +194,29 @@ def measure(
     InputError
         If the events are too few for the bins.
     """
-    require_events(parts, config.limits.n_bins, "limits.n_bins")
-    edges, test = mirrored(config, parts.edges), mirrored(config, parts.test)
-    params = config.limits.params or test.basis.param_names
+    parts.require_events(config.limits.n_bins, "limits.n_bins")
+    images = parts.mirrored(config.cp)
+    experiment = _experiment(config, images.edges, images.test)
+    params = config.limits.params or parts.test.basis.param_names
     best = best_features(config, parts, params) if BEST in config.observables.names else {}
     others = formulas or {}
     results = []
     for param in params:
         for name in (*config.observables.names, *others):
-            chosen, feature = (
-                (others[name], None) if name in others else _observable(config, name, param, forest, best, test)
-            )
-            template = fill(test, chosen, choose_edges(edges, chosen, config.limits.n_bins), config.limits.lumi_fb)
-            interval = _interval(config, template, param)
+            chosen, feature = (others[name], None) if name in others else _observable(config, name, param, forest, best)
+            template = experiment.template(chosen)
+            interval = experiment.interval(template, param)
             results.append(Measurement(param, name, chosen.label, feature, template, interval))
     return tuple(results)
 
 
-def require_events(parts: Parts, n_bins: int, key: str) -> None:
-    """Refuse more bins than the events are enough for; `key` is where their number stands in the configuration."""
-    needed = {"test": _EVENTS_PER_BIN * n_bins, "edges": 2 * n_bins}
-    for name, least in needed.items():
-        found = getattr(parts, name).n_events
-        if found < least:
-            raise InputError(
-                f"{found} events for {'the result' if name == 'test' else 'choosing bins'} are too few for "
-                f"{key}={n_bins}, which needs {least}; use fewer bins or more events."
-            )
+def _experiment(config: Config, edges: EventTable, test: EventTable) -> Experiment:
+    settings = config.limits
+    return Experiment(edges, test, settings.lumi_fb, settings.n_bins, settings.cl, settings.order, settings.others)
 
 
 def _observable(
-    config: Config, name: str, param: str, forest: Forest, best: Mapping[str, str], table: EventTable
+    config: Config, name: str, param: str, forest: Forest, best: Mapping[str, str]
 ) -> tuple[Observable, str | None]:
     odd = config.cp is not None and param in config.cp.odd_params
     if name == LEARNED:
@@ -249,33 +238,9 @@ def feature_observable(config: Config, names: Sequence[str]) -> Observable:
 
 def best_features(config: Config, parts: Parts, params: Sequence[str]) -> dict[str, str]:
     """Return the feature with the narrowest interval for each coefficient; chosen on events that give no result."""
-    edges, events = mirrored(config, parts.edges), mirrored(config, parts.train)
-    widths: dict[str, dict[str, float]] = {param: {} for param in params}
-    for name in events.feature_names:
-        feature = feature_observable(config, (name,))
-        with warnings.catch_warnings():
-            # Features with few different values or no information are expected here; they lose.
-            warnings.simplefilter("ignore", BitWarning)
-            try:
-                template = fill(
-                    events, feature, choose_edges(edges, feature, config.limits.n_bins), config.limits.lumi_fb
-                )
-            except InputError:
-                continue  # NaN in this feature: it cannot be binned
-            for param in params:
-                pieces = _interval(config, template, param).pieces
-                widths[param][name] = sum(high - low for low, high in pieces)
-    if not widths[params[0]]:
-        raise InputError(f"none of the features {list(events.feature_names)} can be binned: all hold NaN.")
-    return {param: min(widths[param], key=widths[param].__getitem__) for param in params}
-
-
-def _interval(config: Config, template: Template, param: str) -> Interval:
-    settings = config.limits
-    with warnings.catch_warnings():
-        # The table says "none" where an even observable does not bound an odd coefficient.
-        warnings.filterwarnings("ignore", "the data do not bound", BitWarning)
-        return limits(template, cl=settings.cl, params=[param], others=settings.others, order=settings.order)[param]
+    features = {name: feature_observable(config, (name,)) for name in parts.train.feature_names}
+    images = parts.mirrored(config.cp)
+    return _experiment(config, images.edges, images.train).narrowest(features, params)
 
 
 def results(config: Config, forest: Forest) -> Result:

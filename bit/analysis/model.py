@@ -10,20 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from bit.analysis.events import Parts
 from bit.config import Config
 from bit.errors import BitWarning, InputError
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.export import load, to_json
 from bit.inference import UnbinnedLikelihood
+from bit.inference.experiment import Parts
 from bit.metrics import rho2
 from bit.parity import CPParity
 from bit.processes.analytic import PowerLaw
 from bit.trees.forest import Forest
 
 
-def train(config: Config, parts: Parts, *, verbose: bool = True) -> BoostedInformationTree:
+def train(
+    config: Config,
+    parts: Parts,
+    *,
+    verbose: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+) -> BoostedInformationTree:
     """Train on the first part, with exact symmetry if the configuration has a parity.
 
     Parameters
@@ -34,6 +41,8 @@ def train(config: Config, parts: Parts, *, verbose: bool = True) -> BoostedInfor
         Events.
     verbose : bool, default=True
         Draw a progress bar on a terminal.
+    checkpoint, resume : str or path-like, optional
+        As of ``BoostedInformationTree.fit``.
 
     Returns
     -------
@@ -46,7 +55,9 @@ def train(config: Config, parts: Parts, *, verbose: bool = True) -> BoostedInfor
         For arguments outside their rule, or too few events to split.
     """
     defaults = {"random_state": config.output.seed, "verbose": int(verbose), "cp_parity": config.cp}
-    return BoostedInformationTree(**(defaults | dict(config.train))).fit(parts.train)
+    return BoostedInformationTree(**(defaults | dict(config.train))).fit(
+        parts.train, checkpoint=checkpoint, resume=resume
+    )
 
 
 def save_forest(config: Config, forest: Forest, path: str | os.PathLike[str]) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 
 import bit
 from bit import plotting
-from bit.analysis.events import Parts, divide, mirrored, read_events
-from bit.analysis.measurement import best_features, column_title, feature_observable, require_events
+from bit.analysis.events import divide, mirrored, read_events
+from bit.analysis.measurement import best_features, column_title, feature_observable
 from bit.basis import FloatArray
 from bit.config import BEST, LEARNED, TRUE, Config
 from bit.errors import InputError
@@ -30,6 +30,7 @@ from bit.inference import (
     fill,
     power_map,
 )
+from bit.inference.experiment import Parts
 from bit.inference.limits import bounds
 from bit.inference.unbinned import AnyLikelihood
 from bit.trees.forest import Forest
@@ -295,7 +296,7 @@ class _Inputs:
         table = read_events(config)
         self.config, self.n_bins = config, n_bins
         self.parts: Parts = divide(config, table)
-        require_events(self.parts, n_bins, f"{section}.n_bins" if section == "power" else "limits.n_bins")
+        self.parts.require_events(n_bins, f"{section}.n_bins" if section == "power" else "limits.n_bins")
         self.test = mirrored(config, self.parts.test)
         self._edges = mirrored(config, self.parts.edges)
         self._forest = forest

@@ -330,6 +330,7 @@ class ONN:
         _, self._classifier, self.validation_loss_ = results[0]
         self.param_, self.param_names_ = param, table.basis.param_names
         self.feature_names_in_, self._odd = names, odd
+        self._units, self._reference = table.units or ("",) * len(names), table.basis.reference
         return self
 
     # ------------------------------------------------------------------ prediction
@@ -513,7 +514,9 @@ class ONN:
             "param": self.param_,
             "param_names": self.param_names_,
             "classes": self.classes_,
+            "reference": self._reference,
             "features": self.feature_names_in_,
+            "units": self._units,
             "odd": self._odd,
             "cp": parity_document(self.cp_parity),
             "config": self._config(),
@@ -556,6 +559,7 @@ class ONN:
             model.trials_ = tuple(Trial(**trial) for trial in document["trials"])
             model.param_, model.param_names_ = document["param"], tuple(document["param_names"])
             model.feature_names_in_, model._odd = names, bool(document["odd"])
+            model._units, model._reference = tuple(document["units"]), tuple(document["reference"])
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"{source}: not a valid {FORMAT} file ({type(error).__name__}: {error}).") from None
         return model

@@ -189,6 +189,7 @@ class RatioTrick:
         self._classifier, self.validation_loss_ = classifier, losses
         self.points_, self.reference_, self.rate_ = points, start, float(upper.sum() / lower.sum())
         self.param_names_, self.feature_names_in_ = table.basis.param_names, names
+        self._units = table.units or ("",) * len(names)
         return self
 
     def _points_of(self, basis: PolynomialBasis) -> FloatArray:
@@ -283,6 +284,7 @@ class RatioTrick:
         """
         fields = {
             "features": self._fitted_features(),
+            "units": self._units,
             "param_names": self.param_names_,
             "points": self.points_.tolist(),
             "reference": self.reference_.tolist(),
@@ -331,7 +333,7 @@ class RatioTrick:
             model.points_ = np.array(document["points"], dtype=np.float64)
             model.reference_ = np.array(document["reference"], dtype=np.float64)
             model.rate_, model.param_names_ = float(document["rate"]), tuple(document["param_names"])
-            model.feature_names_in_ = names
+            model.feature_names_in_, model._units = names, tuple(document["units"])
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"{source}: not a valid {FORMAT} file ({type(error).__name__}: {error}).") from None
         return model

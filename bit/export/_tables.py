@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray
+from bit.errors import InputError
 from bit.trees.forest import Forest, LinearLeaves, TreeGroup
 from bit.trees.forest_json import as_document
 
@@ -105,6 +107,36 @@ def describe(forest: Forest) -> dict[str, Any]:
     document = as_document(forest)
     positive = forest.config.get("parameters", {}).get("positive", False)
     return {"holds": _UNPROJECTED if positive else _PREDICTION, **{name: document[name] for name in _DESCRIBED}}
+
+
+def as_texts(description: dict[str, Any]) -> dict[str, str]:
+    """A description for formats whose metadata are text: anything but text as JSON."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in description.items()
+    }
+
+
+def require_constant_leaves(forest: Forest, of_format: str) -> None:
+    """Refuse linear leaves where a format has constants only."""
+    if any(group.linear is not None for group in forest.groups):
+        raise InputError(
+            f"this forest has linear leaves, and a leaf of {of_format} is one number: export to cpp, numpy or onnx, or "
+            "train with leaf='constant'."
+        )
+
+
+def single_precision(values: FloatArray) -> npt.NDArray[np.float32]:
+    """Values rounded to float32, if all of them fit."""
+    largest = np.abs(values).max(initial=0.0)
+    if largest > np.finfo(np.float32).max:
+        raise InputError(f"a leaf has the value {largest:.3g}, too large for single precision; export to C++ or numpy.")
+    return values.astype(np.float32)
+
+
+def base_of_sum(forest: Forest) -> FloatArray:
+    """Base of the sum over all trees and, with a parity, their images: with it the base of odd outputs cancels."""
+    return forest.base if forest.cp is None else 0.5 * (1.0 + forest.cp.parity) * forest.base
 
 
 def output_names(forest: Forest) -> list[str]:

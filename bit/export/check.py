@@ -17,12 +17,14 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray
 from bit.errors import FileFormatError, InputError
+from bit.export._tables import output_names
 from bit.export.load import load
+from bit.export.xgboost_json import xgboost_files
 from bit.files import existing_file
 from bit.optional import require
 from bit.trees.forest import Forest, TreeGroup
 
-Format = Literal["json", "cpp", "numpy", "onnx"]
+Format = Literal["json", "cpp", "numpy", "onnx", "xgboost", "correctionlib"]
 COMPILERS: Final = ("g++", "clang++", "c++")
 FLAGS: Final = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
 _ONNX_BLOCK = 1000  # events at a time: linear leaves are gathered for all trees at once
@@ -54,7 +56,7 @@ class Agreement(NamedTuple):
     largest : float
         Largest deviation of any output.
     allowed : float
-        Largest deviation that rounding of single precision explains; 0 for formats in double precision.
+        Largest deviation that rounding explains; 0 for formats that give the forest's numbers bit for bit.
     """
 
     n_events: int
@@ -67,16 +69,17 @@ def check_export(
 ) -> Agreement:
     """Evaluate an export with its own runtime and compare with the forest.
 
-    JSON is read by `bit.load`, a numpy module is run, ONNX goes through onnxruntime, a C++ header is compiled with
-    the compiler that the environment variable CXX names, or the first of g++, clang++, c++.
+    JSON is read by `bit.load`, a numpy module is run, ONNX goes through onnxruntime, files for XGBoost and
+    correctionlib through these packages, a C++ header is compiled with the compiler that the environment variable CXX
+    names, or the first of g++, clang++, c++.
 
     Parameters
     ----------
     forest : Forest
         What was exported.
     path : str or path-like
-        The file.
-    to : {"json", "cpp", "numpy", "onnx"}
+        The file; for XGBoost the folder, if there are several outputs.
+    to : {"json", "cpp", "numpy", "onnx", "xgboost", "correctionlib"}
         Its format.
     features : ndarray of float64, shape (n, n_features)
         Events, such as those of `probe_events`.
@@ -93,20 +96,22 @@ def check_export(
     InputError
         If there is no such file, or no compiler.
     MissingPackageError
-        If onnxruntime is not installed.
+        If onnxruntime, xgboost or correctionlib is needed and not installed.
     FileFormatError
         If the export deviates from the forest by more than rounding, or does not compile.
     """
-    file = existing_file(path)
+    file = Path(path) if to == "xgboost" else existing_file(path)
     evaluate: dict[Format, Callable[[], FloatArray]] = {
         "json": lambda: _of_json(file, features),
         "cpp": lambda: _of_cpp(file, name, features, forest.n_outputs),
         "numpy": lambda: _of_numpy(file, features),
         "onnx": lambda: _of_onnx(file, features),
+        "xgboost": lambda: _of_xgboost(forest, file, features),
+        "correctionlib": lambda: _of_correctionlib(forest, file, features),
     }
     expected = forest.predict(features)
     deviation = np.abs(evaluate[to]() - expected)
-    allowed = single_precision_error(forest, features) if to == "onnx" else np.zeros_like(expected)
+    allowed = _allowed(forest, to, features)
     agreement = Agreement(len(features), float(deviation.max(initial=0.0)), float(allowed.max(initial=0.0)))
     if not (deviation <= allowed).all():
         raise FileFormatError(
@@ -114,6 +119,17 @@ def check_export(
             f"{agreement.allowed:.3g}: write it again from this forest."
         )
     return agreement
+
+
+def _allowed(forest: Forest, to: Format, features: FloatArray) -> FloatArray:
+    """Largest deviations that rounding explains."""
+    if to == "onnx":
+        return single_precision_error(forest, features)
+    if to == "xgboost":
+        return xgboost_error(forest, features)
+    if to == "correctionlib":
+        return correctionlib_error(forest, features)
+    return np.zeros((len(features), forest.n_outputs))
 
 
 def probe_events(forest: Forest, n_events: int = 10_000, *, seed: int = 1) -> FloatArray:
@@ -191,11 +207,64 @@ def single_precision_error(forest: Forest, features: FloatArray) -> FloatArray:
     """
     size = _magnitudes(forest).predict(features)
     n_trees = sum(group.n_trees for group in forest.groups)
-    smallest = n_trees * float(np.finfo(np.float32).smallest_subnormal)  # denormal numbers round to multiples of it
     if any(group.linear is not None for group in forest.groups):
         double = 10 * (n_trees + 1) * 2.0**-53  # 4 products and 5 sums per tree
+        smallest = n_trees * float(np.finfo(np.float32).smallest_subnormal)
         return 2.0**-24 * np.abs(forest.predict(features)) + double * size + smallest
-    relative = (n_trees + 3) * 2.0**-24
+    return _error_of_sum(n_trees, size, np.float32)
+
+
+def xgboost_error(forest: Forest, features: FloatArray) -> FloatArray:
+    """Bound on the rounding error of XGBoost, which rounds leaves to and sums them in single precision.
+
+    ``|error| <= (n + 3) u S / (1 - (n + 3) u)`` in any order, with u = 2^-24, n trees (with a parity those of the
+    images are trees as well, n = 2T), and S as in `single_precision_error`.
+
+    Parameters
+    ----------
+    forest : Forest
+        Trees with constant leaves.
+    features : ndarray of float64, shape (n, n_features)
+        Events.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n_outputs)
+        Bounds.
+    """
+    return _error_of_sum(_n_expanded(forest), _magnitudes(forest).predict(features), np.float32)
+
+
+def correctionlib_error(forest: Forest, features: FloatArray) -> FloatArray:
+    """Bound on the rounding error of correctionlib, which sums in double precision.
+
+    ``|error| <= (n + 9) u S / (1 - (n + 9) u)`` with u = 2^-53, n and S as in `xgboost_error`: below 10^-12 S for a
+    thousand trees. Its parser of JSON (RapidJSON, normal precision) reads numbers to three units in the last place,
+    which are six of the nine u.
+
+    Parameters
+    ----------
+    forest : Forest
+        Trees with constant leaves.
+    features : ndarray of float64, shape (n, n_features)
+        Events.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n_outputs)
+        Bounds.
+    """
+    return _error_of_sum(_n_expanded(forest) + 6, _magnitudes(forest).predict(features), np.float64)
+
+
+def _n_expanded(forest: Forest) -> int:
+    return sum(group.n_trees for group in forest.groups) * (1 if forest.cp is None else 2)
+
+
+def _error_of_sum(n_trees: int, size: FloatArray, precision: type[np.float32] | type[np.float64]) -> FloatArray:
+    limits = np.finfo(precision)
+    relative = (n_trees + 3) * 0.5 * float(limits.eps)
+    smallest = n_trees * float(limits.smallest_subnormal)  # denormal numbers round to multiples of it
     return relative / (1 - relative) * size + smallest
 
 
@@ -231,6 +300,23 @@ def _of_onnx(file: Path, features: FloatArray) -> FloatArray:
         x = features.astype(np.float32)
     blocks = (x[low : low + _ONNX_BLOCK] for low in range(0, len(x), _ONNX_BLOCK))
     return np.concatenate([session.run(None, {"features": block})[0] for block in blocks]).astype(np.float64)
+
+
+def _of_xgboost(forest: Forest, path: Path, features: FloatArray) -> FloatArray:
+    xgboost = require("xgboost", for_="the check of files for XGBoost")
+    with np.errstate(over="ignore"):
+        x = features.astype(np.float32)
+    outputs = []
+    for file in xgboost_files(forest, path):
+        booster = xgboost.Booster({"nthread": 1}, model_file=existing_file(file))
+        outputs.append(booster.inplace_predict(x).astype(np.float64))  # a DMatrix would refuse infinite numbers
+    return np.column_stack(outputs)
+
+
+def _of_correctionlib(forest: Forest, file: Path, features: FloatArray) -> FloatArray:
+    correctionlib = require("correctionlib", for_="the check of a correctionlib file")
+    compound = correctionlib.CorrectionSet.from_file(str(file)).compound
+    return np.column_stack([compound[name].evaluate(*features.T) for name in output_names(forest)])
 
 
 def _of_cpp(file: Path, name: str, features: FloatArray, n_outputs: int) -> FloatArray:

@@ -1,30 +1,45 @@
-"""A forest as a C++17 header that needs nothing but the standard library."""
+"""Forests, and formulas, as C++17 headers that need nothing but the standard library.
+
+In ROOT, with ``observable.hpp`` beside the macro and the names of the forest's features as columns of the tree (here
+``pt_z``, ``phi``, ``mll``, in the order of ``observable::feature_names``)::
+
+    #include "observable.hpp"
+
+    auto events = ROOT::RDataFrame("events", "zh.root");
+    auto with_r = events.Define("r", [](double pt_z, double phi, double mll) {
+        const double x[] = {pt_z, phi, mll};
+        return observable::evaluate(x)[0];                  // observable::output_names[0]
+    }, {"pt_z", "phi", "mll"});
+
+and from Python::
+
+    ROOT.gInterpreter.Declare('#include "observable.hpp"')
+    events = ROOT.RDataFrame("events", "zh.root").Define(
+        "r", "const double x[] = {pt_z, phi, mll}; return observable::evaluate(x)[0];"
+    )
+
+``evaluate`` has no state, so any number of threads (``ROOT::EnableImplicitMT``) may call it. A complete program without
+ROOT, which reads CSV, is ``tests/export/example.cpp``.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from string import Template
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from bit.errors import InputError
-from bit.export._tables import Tables, describe, groups_with_trees, output_names, tables_of, wrapped
+from bit.export._source import check_name, cpp_array, cpp_text, hexadecimals
+from bit.export._tables import Tables, describe, groups_with_trees, output_names, tables_of
+from bit.export.formula import cpp_header
+from bit.expression.expression import Expression
 from bit.files import replacing
 from bit.trees.forest import Forest
-
-_RESERVED: Final = """
-    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const
-    const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern false
-    float for friend goto if inline int long main mutable namespace new noexcept not not_eq nullptr operator or or_eq
-    posix private protected public register reinterpret_cast return short signed sizeof static static_assert static_cast
-    std struct switch template this thread_local throw true try typedef typeid typename union unsigned using virtual
-    void volatile wchar_t while xor xor_eq
-"""
+from bit.trees.walk import depths_of
 
 _HEADER: Final = Template("""\
 // Boosted information trees, written by bit $version.
@@ -70,12 +85,12 @@ namespace detail {
 static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<double>::is_iec559, "IEEE 754 is needed");
 static_assert(FLT_EVAL_METHOD == 0, "numbers wider than double would round otherwise: on 32-bit x86 use -mfpmath=sse");
 
-// Children and roots are numbers of splits, or ~leaf (negative) for leaves.
-struct Split {
+// A split has its left and right child; a leaf leads to itself, so that all paths of a tree are equally long and the
+// processor has no branch to guess.
+struct Node {
   std::int32_t feature;
   float threshold;
-  std::int32_t left;
-  std::int32_t right;
+  std::int32_t children[2];
 };
 
 // To each output of a leaf is added slope * (min(max(x[feature], low), high) - centre).
@@ -91,15 +106,18 @@ struct Group {
   std::size_t n_trees;
   std::size_t n_outputs;
   std::size_t n_terms;           // of each leaf; 0 for constant leaves
+  std::size_t n_splits;
   const std::int32_t* roots;     // [n_trees]
+  const std::int32_t* depths;    // [n_trees]: splits on the longest path
   const std::int32_t* outputs;   // [n_outputs]
-  const Split* splits;
+  const Node* nodes;             // splits, then leaves
   const double* values;          // [leaf][n_outputs]
   const Term* terms;             // [leaf][n_terms]
   const double* slopes;          // [leaf][n_terms][n_outputs]
 };
 
 inline constexpr std::size_t max_terms = $max_terms;
+inline constexpr std::size_t max_trees = $max_trees;
 inline constexpr std::array<double, n_outputs> base = $base;
 $tables
 inline constexpr std::array<Group, $n_groups> groups = $groups;
@@ -113,14 +131,25 @@ inline double rounded(double slope, double deviation) noexcept {
 inline std::array<double, n_outputs> sum_of_trees(const std::array<float, n_features>& x) noexcept {
   std::array<double, n_outputs> total = base;
   for (const Group& group : groups) {
+    std::array<std::size_t, max_trees> leaves;  // the next walk does not wait for the sum
     for (std::size_t tree = 0; tree < group.n_trees; ++tree) {
-      std::int32_t at = group.roots[tree];
-      while (at >= 0) {
-        const Split& split = group.splits[at];
-        at = x[static_cast<std::size_t>(split.feature)] < split.threshold ? split.left : split.right;
+      std::size_t at = static_cast<std::size_t>(group.roots[tree]);
+      for (std::int32_t step = 0; step < group.depths[tree]; ++step) {
+        const Node& node = group.nodes[at];
+        const bool right = !(x[static_cast<std::size_t>(node.feature)] < node.threshold);
+        at = static_cast<std::size_t>(node.children[right]);
       }
-      const std::size_t leaf = static_cast<std::size_t>(~at);
+      leaves[tree] = at - group.n_splits;
+    }
+    for (std::size_t tree = 0; tree < group.n_trees; ++tree) {
+      const std::size_t leaf = leaves[tree];
       const double* value = group.values + leaf * group.n_outputs;
+      if (group.n_terms == 0) {
+        for (std::size_t k = 0; k < group.n_outputs; ++k) {
+          total[static_cast<std::size_t>(group.outputs[k])] += value[k];
+        }
+        continue;
+      }
       const Term* terms = group.terms + leaf * group.n_terms;
       const double* slopes = group.slopes + leaf * group.n_terms * group.n_outputs;
       double deviation[max_terms] = {};
@@ -169,16 +198,17 @@ inline void evaluate(const double* x, std::size_t n_events, double* out) noexcep
 
 _TABLES: Final = Template("""
 inline constexpr std::array<std::int32_t, $n_trees> roots_$i = $roots;
+inline constexpr std::array<std::int32_t, $n_trees> depths_$i = $depths;
 inline constexpr std::array<std::int32_t, $n_outputs> outputs_$i = $outputs;
-inline constexpr std::array<Split, $n_splits> splits_$i = $splits;
+inline constexpr std::array<Node, $n_nodes> nodes_$i = $nodes;
 inline constexpr std::array<double, $n_values> values_$i = $values;
 inline constexpr std::array<Term, $n_all_terms> terms_$i = $terms;
 inline constexpr std::array<double, $n_slopes> slopes_$i = $slopes;
 """)
 
 _GROUP: Final = Template(
-    "{$n_trees, $n_outputs, $n_terms, roots_$i.data(), outputs_$i.data(), splits_$i.data(), values_$i.data(), "
-    "terms_$i.data(), slopes_$i.data()}"
+    "{$n_trees, $n_outputs, $n_terms, $n_splits, roots_$i.data(), depths_$i.data(), outputs_$i.data(), "
+    "nodes_$i.data(), values_$i.data(), terms_$i.data(), slopes_$i.data()}"
 )
 
 _PARITY: Final = Template("""
@@ -202,20 +232,22 @@ inline std::array<double, n_outputs> symmetric_sum(const std::array<float, n_fea
 """)
 
 
-def to_cpp(forest: Forest, path: str | os.PathLike[str], *, name: str = "observable") -> None:
-    """Write a forest as a C++17 header without dependencies.
+def to_cpp(model: Forest | Expression, path: str | os.PathLike[str], *, name: str = "observable") -> None:
+    """Write a forest or a formula as a C++17 header without dependencies.
 
     The header defines ``std::array<double, n_outputs> NAME::evaluate(const double* x)`` for one event and
     ``void NAME::evaluate(const double* x, std::size_t n_events, double* out)`` for many, and the constants
     ``n_features``, ``n_outputs``, ``feature_names``, ``feature_units``, ``output_names``, ``bit_version``, ``sha256``.
-    Its numbers are those of ``forest.predict`` bit for bit, whatever the level of optimisation and whether or not the
-    processor has fused multiply-add; ``-ffast-math`` is refused. Thresholds and values stand as hexadecimal literals.
+    The numbers of a forest are those of ``forest.predict`` bit for bit, whatever the level of optimisation and whether
+    or not the processor has fused multiply-add; those of a formula, ``double NAME::value(const double* x)`` too, differ
+    from ``expression.predict`` by the last digits of the C library's functions (`bit.expression.rounding`).
+    ``-ffast-math`` is refused. Thresholds, values and constants stand as hexadecimal literals.
 
     Parameters
     ----------
-    forest : Forest
+    model : Forest or Expression
         Trees: constant or linear leaves, any number of outputs and groups, with or without exact parity. A model that
-        was trained with ``positive=True`` is written before its projection, and the header says so.
+        was trained with ``positive=True`` is written before its projection, and the header says so. Or a formula.
     path : str or path-like
         The header; an older one is replaced only by a complete one.
     name : str, default="observable"
@@ -224,28 +256,19 @@ def to_cpp(forest: Forest, path: str | os.PathLike[str], *, name: str = "observa
     Raises
     ------
     InputError
-        If `name` is no identifier of C++, or the file cannot be written.
+        If `name` is no identifier of C++, the formula is nested too deeply, or the file cannot be written.
     """
-    _check_name(name)
-    text = _header(forest, name)
+    check_name(name)
+    text = _header(model, name) if isinstance(model, Forest) else cpp_header(model, name)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _check_name(name: str) -> None:
-    # Underscores at the start and double ones are reserved for the compiler.
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*_?", name) and name not in _RESERVED.split():
-        return
-    words = re.findall(r"[A-Za-z0-9]+", name)
-    raise InputError(
-        f"name={name!r}: a C++ identifier is needed that is not reserved (letters, digits and single underscores, a "
-        f"letter first, no keyword); such as {'_'.join(['forest', *words])!r}."
-    )
-
-
 def _header(forest: Forest, name: str) -> str:
     description = describe(forest)
-    groups = [tables_of(group) for group in groups_with_trees(forest)]
+    trees = groups_with_trees(forest)
+    groups = [tables_of(group) for group in trees]
+    depths = [depths_of(group.feature, group.left, group.right, group.tree_offset) for group in trees]
     features = description["features"]
     comment = json.dumps(description, indent=2, ensure_ascii=True).splitlines()
     return _HEADER.substitute(
@@ -253,71 +276,68 @@ def _header(forest: Forest, name: str) -> str:
         # With the checksum two forests of one name clash loudly, instead of one hiding the other.
         guard=f"BIT_{name}_{description['sha256'][:16]}",
         version=description["version"],
-        version_text=_text(description["version"]),
-        sha256=_text(description["sha256"]),
+        version_text=cpp_text(description["version"]),
+        sha256=cpp_text(description["sha256"]),
         description="\n".join(f"// {line}" for line in comment),
         n_features=forest.n_features,
         n_outputs=forest.n_outputs,
-        feature_names=_array(map(_text, (feature["name"] for feature in features))),
-        feature_units=_array(map(_text, (feature["unit"] for feature in features))),
-        output_names=_array(map(_text, output_names(forest))),
+        feature_names=cpp_array(map(cpp_text, (feature["name"] for feature in features))),
+        feature_units=cpp_array(map(cpp_text, (feature["unit"] for feature in features))),
+        output_names=cpp_array(map(cpp_text, output_names(forest))),
+        max_trees=max([1, *(len(group.roots) for group in groups)]),
         max_terms=max([1, *(group.n_terms for group in groups)]),
-        base=_array(_hexadecimal(forest.base)),
-        tables="".join(_tables(i, group) for i, group in enumerate(groups)),
+        base=cpp_array(hexadecimals(forest.base)),
+        tables="".join(_tables(i, *parts) for i, parts in enumerate(zip(groups, depths, strict=True))),
         n_groups=len(groups),
-        groups=_array(_GROUP.substitute(_sizes(i, group)) for i, group in enumerate(groups)),
+        groups=cpp_array(_GROUP.substitute(_sizes(i, group)) for i, group in enumerate(groups)),
         parity="" if forest.cp is None else _parity(forest),
         evaluate="sum_of_trees" if forest.cp is None else "symmetric_sum",
     )
 
 
 def _sizes(i: int, group: Tables) -> dict[str, int]:
-    return {"i": i, "n_trees": len(group.roots), "n_outputs": len(group.outputs), "n_terms": group.n_terms}
+    return {
+        "i": i,
+        "n_trees": len(group.roots),
+        "n_outputs": len(group.outputs),
+        "n_terms": group.n_terms,
+        "n_splits": len(group.feature),
+    }
 
 
-def _tables(i: int, group: Tables) -> str:
-    thresholds = (f"{word}F" for word in _hexadecimal(group.threshold))
-    bounds = (_hexadecimal(part) for part in (group.low, group.high, group.centre))
+def _tables(i: int, group: Tables, depths: npt.NDArray[np.int64]) -> str:
+    n_leaves, n_splits = len(group.value), len(group.feature)
+    roots, left, right = (np.where(part < 0, n_splits + ~part, part) for part in (group.roots, group.left, group.right))
+    leaves = n_splits + np.arange(n_leaves)
+    nodes = [
+        *_records(group.feature, (f"{word}F" for word in hexadecimals(group.threshold)), _records(left, right)),
+        *_records([0] * n_leaves, ["0.0F"] * n_leaves, _records(leaves, leaves)),
+    ]
+    bounds = (hexadecimals(part) for part in (group.low, group.high, group.centre))
     return _TABLES.substitute(
         _sizes(i, group),
-        n_splits=len(group.feature),
+        n_nodes=len(nodes),
         n_values=group.value.size,
         n_all_terms=group.columns.size,
         n_slopes=group.slope.size,
-        roots=_array(map(str, group.roots)),
-        outputs=_array(map(str, group.outputs)),
-        splits=_array(_records(group.feature, thresholds, group.left, group.right)),
-        values=_array(_hexadecimal(group.value)),
-        terms=_array(_records(group.columns.ravel(), *bounds)),
-        slopes=_array(_hexadecimal(group.slope)),
+        roots=cpp_array(map(str, roots)),
+        depths=cpp_array(map(str, depths)),
+        outputs=cpp_array(map(str, group.outputs)),
+        nodes=cpp_array(nodes),
+        values=cpp_array(hexadecimals(group.value)),
+        terms=cpp_array(_records(group.columns.ravel(), *bounds)),
+        slopes=cpp_array(hexadecimals(group.slope)),
     )
 
 
 def _parity(forest: Forest) -> str:
     assert forest.cp is not None
     return _PARITY.substitute(
-        permutation=_array(map(str, forest.cp.permutation)),
-        sign=_array(f"{word}F" for word in _hexadecimal(forest.cp.sign)),
-        parity=_array(_hexadecimal(forest.cp.parity)),
+        permutation=cpp_array(map(str, forest.cp.permutation)),
+        sign=cpp_array(f"{word}F" for word in hexadecimals(forest.cp.sign)),
+        parity=cpp_array(hexadecimals(forest.cp.parity)),
     )
 
 
 def _records(*columns: Iterable[object]) -> list[str]:
     return ["{" + ", ".join(map(str, row)) + "}" for row in zip(*columns, strict=True)]
-
-
-def _array(words: Iterable[str]) -> str:
-    """Initializer of a std::array; the one of an empty array has single braces."""
-    listed = list(words)
-    return "{{" + wrapped(listed, "    ") + "}}" if listed else "{}"
-
-
-def _hexadecimal(values: npt.NDArray[np.floating]) -> Sequence[str]:
-    """Every bit of the numbers, without trailing zeros."""
-    return [re.sub(r"\.?0*p", "p", value.hex()) for value in values.ravel().tolist()]
-
-
-def _text(value: str) -> str:
-    """A string literal in ASCII; bytes beyond, and what could begin an escape or a trigraph, in octal."""
-    plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}" for byte in value.encode())
-    return f'"{"".join(plain)}"'

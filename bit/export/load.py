@@ -1,4 +1,4 @@
-"""Any artefact that `bit` wrote, read by its ``kind``."""
+"""Any artefact that `bit` wrote, read by its ``kind``, and models of XGBoost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bit.errors import FileFormatError
+from bit.export.xgboost_json import is_xgboost, xgboost_from_document
 from bit.files import existing_file
 from bit.trees import forest_json
 from bit.trees.forest import Forest
@@ -63,18 +64,18 @@ _READERS: dict[str, Callable[[Any, str], Artefact]] = {
 
 
 def load(path: str | os.PathLike[str]) -> Artefact:
-    """Read an artefact that `bit` wrote.
+    """Read an artefact that `bit` wrote, or a model of XGBoost.
 
     Parameters
     ----------
     path : str or path-like
-        A JSON file with a field ``kind``.
+        A JSON file with a field ``kind``, or XGBoost's JSON of a model with one output.
 
     Returns
     -------
     Forest, BoostedInformationTreeEnsemble, ONN, RatioTrick, SALLY, QuadraticClassifier or Expression
-        For the kinds "forest", "ensemble", "onn", "ratio_trick", "network" and "expression"; ``BIT.from_forest`` makes
-        an estimator of a forest.
+        For the kinds "forest", "ensemble", "onn", "ratio_trick", "network" and "expression"; a Forest for XGBoost, see
+        `bit.export.from_xgboost`. ``BIT.from_forest`` makes an estimator of a forest.
 
     Raises
     ------
@@ -90,6 +91,8 @@ def load(path: str | os.PathLike[str]) -> Artefact:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise FileFormatError(f"{file} is not JSON ({error}); give a file written by bit.") from None
+    if is_xgboost(document):
+        return xgboost_from_document(document, str(file))
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind not in _READERS:
         raise FileFormatError(f"{file} holds the kind {kind!r}; known kinds: {sorted(_READERS)}.")

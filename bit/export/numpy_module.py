@@ -1,15 +1,17 @@
-"""A forest as a Python module that needs nothing but numpy."""
+"""Forests, and formulas, as Python modules that need nothing but numpy."""
 
 from __future__ import annotations
 
 import os
-from pprint import pformat
 from string import Template
 from typing import Any, Final
 
 import numpy.typing as npt
 
+from bit.export._source import python_source
 from bit.export._tables import Tables, describe, groups_with_trees, output_names, tables_of, wrapped
+from bit.export.formula import numpy_module
+from bit.expression.expression import Expression
 from bit.files import replacing
 from bit.trees.forest import Forest
 
@@ -105,27 +107,28 @@ PARITY = $parity
 """)
 
 
-def to_numpy(forest: Forest, path: str | os.PathLike[str]) -> None:
-    """Write a forest as a Python module that imports only numpy.
+def to_numpy(model: Forest | Expression, path: str | os.PathLike[str]) -> None:
+    """Write a forest or a formula as a Python module that needs only numpy.
 
-    The module has ``predict(features)``, from (n_events, n_features) to (n_events, n_outputs), the constants
-    ``FEATURES``, ``UNITS``, ``OUTPUTS``, and the dictionary ``METADATA`` with the polynomial, the training and the
-    checksum of the forest. Its numbers are those of ``forest.predict`` bit for bit.
+    The module has ``predict(features)``, from (n_events, n_features) to (n_events, n_outputs), or (n_events,) for a
+    formula, the constants ``FEATURES``, ``UNITS``, ``OUTPUTS``, and the dictionary ``METADATA`` with the polynomial,
+    the training and the checksum of the model. Its numbers are those of ``model.predict`` bit for bit; a formula with
+    ``erf``, which numpy lacks, takes it from Python's ``math`` and may differ in the last digits.
 
     Parameters
     ----------
-    forest : Forest
+    model : Forest or Expression
         Trees: constant or linear leaves, any number of outputs and groups, with or without exact parity. A model that
-        was trained with ``positive=True`` is written before its projection, and ``METADATA`` says so.
+        was trained with ``positive=True`` is written before its projection, and ``METADATA`` says so. Or a formula.
     path : str or path-like
         The module; an older one is replaced only by a complete one.
 
     Raises
     ------
     InputError
-        If the file cannot be written.
+        If the formula is nested too deeply, or the file cannot be written.
     """
-    text = _module(forest)
+    text = _module(model) if isinstance(model, Forest) else numpy_module(model)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -137,10 +140,10 @@ def _module(forest: Forest) -> str:
         version=description["version"],
         n_features=forest.n_features,
         n_outputs=forest.n_outputs,
-        feature_names=_source(tuple(feature["name"] for feature in features)),
-        feature_units=_source(tuple(feature["unit"] for feature in features)),
-        output_names=_source(tuple(output_names(forest))),
-        metadata=_source(description),
+        feature_names=python_source(tuple(feature["name"] for feature in features)),
+        feature_units=python_source(tuple(feature["unit"] for feature in features)),
+        output_names=python_source(tuple(output_names(forest))),
+        metadata=python_source(description),
         result="return _sum_of_trees(x)" if cp is None else _SYMMETRIC,
         parity=""
         if cp is None
@@ -160,7 +163,3 @@ def _array(values: npt.NDArray[Any]) -> str:
     numbers = wrapped(map(repr, values.ravel().tolist()), " " * 8)
     flat = f"np.array([{numbers}], dtype=np.{values.dtype})"
     return flat if values.ndim == 1 else f"{flat}.reshape{values.shape}"
-
-
-def _source(value: object) -> str:
-    return pformat(value, width=110, sort_dicts=False)

@@ -6,7 +6,6 @@ reaches in each tree, and the numbers of these leaves are gathered from tables.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from types import ModuleType
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.errors import InputError
-from bit.export._tables import describe, groups_with_trees, tables_of
+from bit.export._tables import as_texts, describe, groups_with_trees, single_precision, tables_of
 from bit.files import replacing
 from bit.optional import require
 from bit.trees.forest import Forest, TreeGroup
@@ -132,12 +131,8 @@ def _model(onnx: ModuleType, forest: Forest) -> Any:
     )
     description = describe(forest)
     model.producer_version, model.doc_string = description["version"], description["holds"]
-    helper.set_model_props(model, {name: _as_text(value) for name, value in description.items()})
+    helper.set_model_props(model, as_texts(description))
     return model
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _constant_sum(graph: _Graph, x: str, forest: Forest) -> str:
@@ -238,14 +233,10 @@ def _targets(
     trees: npt.ArrayLike, nodes: npt.ArrayLike, outputs: Sequence[int] | npt.NDArray[np.int64], value: npt.ArrayLike
 ) -> _Targets:
     """Targets of leaves with a value for each output."""
-    value = np.asarray(value)
-    largest = np.abs(value).max(initial=0.0)
-    if largest > np.finfo(np.float32).max:
-        raise InputError(f"a leaf has the value {largest:.3g}, too large for single precision; export to C++ or numpy.")
     n_leaves, n_outputs = np.size(trees), len(outputs)
     return _Targets(
         np.repeat(trees, n_outputs),
         np.repeat(nodes, n_outputs),
         np.tile(outputs, n_leaves),
-        value.astype(np.float32).ravel(),
+        single_precision(np.asarray(value)).ravel(),
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from typing import Any
@@ -32,6 +32,7 @@ from bit.errors import FileFormatError, InputError, near_match
 from bit.events import EventTable
 from bit.expression import nodes
 from bit.expression.fold import equal, fold
+from bit.expression.latex import label_of, to_latex
 from bit.expression.nodes import Node
 from bit.expression.parse import parse, to_text
 from bit.parity import CPParity
@@ -152,8 +153,12 @@ class Expression:
 
     def __str__(self) -> str:
         """Return the formula with constants rounded to two digits of their errors, or to four digits."""
+        return to_text(self.node, self._rounding())
+
+    def _rounding(self) -> Callable[[float], str]:
+        """Text of the constants, asked for one after the other."""
         errors = iter([math.nan] * self.n_constants if self.errors is None else self.errors.tolist())
-        return to_text(self.node, lambda value: _rounded(value, next(errors)))
+        return lambda value: _rounded(value, next(errors))
 
     def to_text(self) -> str:
         """Return the formula with all digits, as `Expression.parse` reads it.
@@ -164,6 +169,36 @@ class Expression:
             Python syntax.
         """
         return to_text(self.node)
+
+    def to_latex(self) -> str:
+        """Return the formula as LaTeX, in the form in which it stands.
+
+        Constants are rounded to two digits of their errors, or to four digits; features have their LaTeX, or their
+        names.
+
+        Returns
+        -------
+        str
+            For math mode, without dollar signs; matplotlib draws it, too.
+        """
+        labels = self.latex or self.features
+        by_name = {
+            name: label if label not in ("", name) else label_of(name)
+            for name, label in zip(self.features, labels, strict=True)
+        }
+        return to_latex(self.node, by_name, self._rounding())
+
+    def to_sympy(self) -> Any:
+        """Return the formula for sympy, to derive, integrate or rearrange it.
+
+        Returns
+        -------
+        sympy.Expr
+            Features are real symbols of their names, constants are ``Float`` with all digits.
+        """
+        from bit.expression import algebra
+
+        return algebra.to_sympy(self.node, algebra.real_symbols(self.features))
 
     def __repr__(self) -> str:
         """Return a short description."""
@@ -292,9 +327,32 @@ class Expression:
         Expression
             The same function; without a covariance if the constants have changed.
         """
-        node = fold(self.node)
+        return self._reformed(fold(self.node))
+
+    def _reformed(self, node: Node) -> Expression:
         kept = self.covariance if nodes.constants(node) == nodes.constants(self.node) else None
         return changed(self, node=node, covariance=kept)
+
+    def simplified(self, X: EventTable | npt.ArrayLike | None = None) -> Expression:
+        """Return a shorter form that sympy finds, or that of `folded`.
+
+        What sympy proposes is taken only if it has fewer nodes and the same values: on random points, and on `X`.
+
+        Parameters
+        ----------
+        X : EventTable or array-like of shape (n_events, n_features), optional
+            Events, as in `predict`.
+
+        Returns
+        -------
+        Expression
+            The same function; its numbers with a decimal point are constants that can be refitted. Without a
+            covariance if the constants have changed.
+        """
+        from bit.expression import algebra
+
+        given = () if X is None else (self._columns(X)[0],)
+        return self._reformed(algebra.simplify(self.node, given))
 
     def mirrored(self, parity: CPParity) -> Expression:
         """Return the formula of the CP image, x -> f(Cx).

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from bit.errors import InputError
 from bit.expression.nodes import Call, Constant, Integer, Node, call, complexity, evaluate
@@ -20,27 +21,25 @@ _POWERS = {"square": 2, "cube": 3, "inv": -1}
 
 @dataclass(frozen=True)
 class _Number:
-    """A coefficient; `free` if a refit may change it."""
+    """A coefficient: a float that a refit may change, or a fraction that belongs to the form."""
 
-    value: float
-    free: bool = False
-
-    def times(self, other: _Number) -> _Number:
-        return _Number(self.value * other.value, self.free or other.free)
-
-    def plus(self, other: _Number) -> _Number:
-        return _Number(self.value + other.value, self.free or other.free)
-
-    def power(self, exponent: int) -> _Number:
-        return _Number(float(self.value) ** exponent, self.free)
+    value: float | Fraction
 
     @property
-    def node(self) -> Node:
-        whole = not self.free and float(self.value).is_integer()
-        return Integer(int(self.value)) if whole else Constant(float(self.value))
+    def free(self) -> bool:
+        return isinstance(self.value, float)
+
+    def times(self, other: _Number) -> _Number:
+        return _Number(self.value * other.value)
+
+    def plus(self, other: _Number) -> _Number:
+        return _Number(self.value + other.value)
+
+    def power(self, exponent: int) -> _Number:
+        return _Number(self.value**exponent)
 
 
-_ONE, _MINUS = _Number(1.0), _Number(-1.0)
+_ONE, _MINUS = _Number(Fraction(1)), _Number(Fraction(-1))
 
 
 def fold(node: Node) -> Node:
@@ -54,22 +53,21 @@ def fold(node: Node) -> Node:
     Returns
     -------
     node
-        Of the same value wherever `node` has one, with at most as many nodes; folding it again changes nothing.
+        Of the same value wherever `node` has one, with at most as many nodes.
 
     Raises
     ------
     InputError
         If a constant overflows.
     """
-    best = node
-    # Distributing a constant can make another one mergeable; each pass that helps removes nodes, so this ends.
-    while True:
-        shorter = _fold(best)
-        if shorter == best:
-            return best
-        if complexity(shorter) >= complexity(best) and best is not node:
-            return best
-        best = shorter
+    try:
+        best = _fold(node)
+        # Distributing a constant can make another one mergeable; every further pass must remove nodes, so this ends.
+        while complexity(shorter := _fold(best)) < complexity(best):
+            best = shorter
+    except OverflowError:
+        raise InputError("a constant of a formula overflows; drop this formula.") from None
+    return best
 
 
 def equal(first: Node, second: Node) -> bool:
@@ -91,14 +89,19 @@ def equal(first: Node, second: Node) -> bool:
 def _fold(node: Node) -> Node:
     if not isinstance(node, Call):
         return node
-    if node.operator in ("add", "sub", "neg"):
-        return _build_sum(_terms(node))
-    if node.operator in ("mul", "div", *_POWERS) or _whole_power(node) is not None:
-        return _build_product(*_factors(node))
     folded = Call(node.operator, tuple(_fold(argument) for argument in node.arguments))
+    if node.operator in ("add", "sub", "neg"):
+        return _shorter(_build_sum(_terms(folded)), folded)
+    if node.operator in ("mul", "div", *_POWERS) or _whole_power(node) is not None:
+        return _shorter(_build_product(*_factors(folded)), folded)
     if all(isinstance(argument, Constant | Integer) for argument in folded.arguments):
         return _constant(folded)
-    return _signed(folded)
+    return _shorter(_signed(folded), folded)
+
+
+def _shorter(merged: Node, node: Node) -> Node:
+    """The merged form, unless powers of products or signs have made it longer."""
+    return merged if complexity(merged) <= complexity(node) else node
 
 
 def _constant(node: Node) -> Node:
@@ -118,7 +121,7 @@ def _signed(node: Call) -> Node:
 
 def _leads_negative(node: Node) -> bool:
     """Whether the first term carries a minus sign."""
-    (_, first), *_ = _terms(node, fold_terms=False) or [(None, _ONE)]
+    (_, first), *_ = _terms(node) or [(None, _ONE)]
     return first.value < 0.0
 
 
@@ -132,9 +135,14 @@ def _whole_power(node: Call) -> int | None:
 _Terms = list[tuple[Node | None, _Number]]
 
 
-def _terms(node: Node, *, fold_terms: bool = True) -> _Terms:
-    """Terms of a sum with their coefficients, equal ones merged; None stands for the constant term."""
-    found: dict[str, tuple[Node | None, _Number]] = {}
+def _terms(node: Node) -> _Terms:
+    """Terms of a sum of folded terms with their coefficients, equal ones merged; None is the constant term."""
+    return [(term, number) for term, number, _ in _merged(node).values()]
+
+
+def _merged(node: Node) -> dict[str, tuple[Node | None, _Number, int]]:
+    """By name: terms, their coefficients, and the signs of their names."""
+    found: dict[str, tuple[Node | None, _Number, int]] = {}
 
     def add(item: Node, sign: _Number) -> None:
         if isinstance(item, Call) and item.operator in ("add", "sub"):
@@ -144,33 +152,31 @@ def _terms(node: Node, *, fold_terms: bool = True) -> _Terms:
         if isinstance(item, Call) and item.operator == "neg":
             add(item.arguments[0], sign.times(_MINUS))
             return
-        folded = _fold(item) if fold_terms else item
-        if folded != item:
-            add(folded, sign)
-            return
         number, term = _split(item)
         coefficient, (own, key) = number.times(sign), _key(term)
         if key in found:
-            term, before = found[key]
-            coefficient = before.plus(coefficient if _key(term)[0] == own else coefficient.times(_MINUS))
-        found[key] = (term, coefficient)
+            term, before, first = found[key]
+            coefficient = before.plus(coefficient if first == own else coefficient.times(_MINUS))
+            own = first
+        found[key] = (term, coefficient, own)
 
     add(node, _ONE)
-    return [(term, number) for term, number in found.values() if number.value != 0.0]
+    return {key: entry for key, entry in found.items() if entry[1].value != 0}
 
 
 def _key(node: Node | None) -> tuple[int, str]:
     """Sign and name of a term or factor; the name is the same in any order of terms and factors, and for -(x - y)."""
+    if isinstance(node, Constant | Integer):
+        return -1 if node.value < 0 else 1, f"{type(node).__name__}({abs(node.value)!r})"
     if not isinstance(node, Call):
         return 1, repr(node)
     if node.operator in ("add", "sub", "neg"):
         return _key_of_sum(node)
     if node.operator in ("mul", "div"):
-        (sign, first), (other_sign, second) = (_key(argument) for argument in node.arguments)
-        if node.operator == "mul":
-            keys = sorted(_key(factor)[1] for factor in _operands(node))
-            return sign * other_sign, f"mul({','.join(keys)})"
-        return sign * other_sign, f"div({first},{second})"
+        keys_of_factors = [_key(factor) for factor in (_operands(node) if node.operator == "mul" else node.arguments)]
+        names = [key for _, key in keys_of_factors]
+        sign = math.prod(sign for sign, _ in keys_of_factors)
+        return sign, f"{node.operator}({','.join(sorted(names) if node.operator == 'mul' else names)})"
     keys_below = [_key(argument) for argument in node.arguments]
     parity = OPERATORS[node.operator].parity
     if parity == 0:
@@ -180,8 +186,7 @@ def _key(node: Node | None) -> tuple[int, str]:
 
 
 def _key_of_sum(node: Call) -> tuple[int, str]:
-    terms = [(_key(term), number) for term, number in _terms(node, fold_terms=False)]
-    named = sorted((key, number.value * sign, number.free) for (sign, key), number in terms)
+    named = sorted((key, number.value * sign, number.free) for key, (_, number, sign) in _merged(node).items())
     sign = -1 if named and named[0][1] < 0.0 else 1
     return sign, f"add({','.join(f'{value * sign!r}{free}*{key}' for key, value, free in named)})"
 
@@ -196,19 +201,25 @@ def _operands(node: Node) -> list[Node]:
 def _split(node: Node) -> tuple[_Number, Node | None]:
     """Coefficient of a folded term, and the rest of it."""
     if isinstance(node, Constant | Integer):
-        return _Number(float(node.value), isinstance(node, Constant)), None
+        return _number(node), None
     if isinstance(node, Call) and node.operator == "neg":
         number, rest = _split(node.arguments[0])
         return number.times(_MINUS), rest
     if isinstance(node, Call) and node.operator in ("mul", "div"):
-        # The coefficient stands at the far left: ((2 * x) * y) / z.
+        # The coefficient stands at the far left, the denominator of a fraction at the far right: 2 * x * y / z / 3.
         first, second = node.arguments
         number, rest = _split(first)
+        if node.operator == "div" and isinstance(second, Integer) and second.value != 0:
+            return number.times(_Number(Fraction(1, second.value))), rest
         if rest is not None:
             return (number, call(node.operator, rest, second)) if number != _ONE else (_ONE, node)
         if node.operator == "mul":
             return number, second
     return _ONE, node
+
+
+def _number(node: Constant | Integer) -> _Number:
+    return _Number(node.value if isinstance(node, Constant) else Fraction(node.value))
 
 
 def _build_sum(terms: _Terms) -> Node:
@@ -221,8 +232,8 @@ def _build_sum(terms: _Terms) -> Node:
     for term, number in others:
         if _bare_minus(number) and term is not None:
             total = call("sub", total, term)
-        elif term is None and not number.free and number.value < 0.0:
-            total = call("sub", total, number.times(_MINUS).node)
+        elif term is None and not number.free and number.value < 0:
+            total = call("sub", total, _scaled(None, number.times(_MINUS)))
         else:
             total = call("add", total, _scaled(term, number))
     return total
@@ -233,18 +244,21 @@ def _bare_minus(number: _Number) -> bool:
 
 
 def _scaled(term: Node | None, number: _Number) -> Node:
+    if isinstance(number.value, float):
+        return Constant(number.value) if term is None else _with_coefficient(term, number)
+    above, below = number.value.numerator, number.value.denominator
     if term is None:
-        return number.node
-    if number == _ONE:
-        return term
-    return _with_coefficient(term, number)
+        product: Node = Integer(above)
+    else:
+        product = term if above == 1 else _with_coefficient(term, _Number(Fraction(above)))
+    return product if below == 1 else call("div", product, Integer(below))
 
 
 def _with_coefficient(term: Node, number: _Number) -> Node:
     """Put a coefficient to the far left of a product: 2 * x * y rather than 2 * (x * y)."""
     if isinstance(term, Call) and term.operator in ("mul", "div"):
         return call(term.operator, _with_coefficient(term.arguments[0], number), term.arguments[1])
-    return call("neg", term) if number == _MINUS else call("mul", number.node, term)
+    return call("neg", term) if number == _MINUS else call("mul", _scaled(None, number), term)
 
 
 # ---------------------------------------------------------------------- products
@@ -253,7 +267,7 @@ _Factors = list[tuple[Node, int]]
 
 def _factors(node: Node) -> tuple[_Number, _Factors]:
     """Coefficient of a product, and its factors with whole powers, equal ones merged."""
-    found: dict[str, tuple[Node, int]] = {}
+    found: dict[str, tuple[Node, int, int]] = {}
     coefficient = _ONE
 
     def multiply(item: Node, power: int) -> None:
@@ -268,28 +282,24 @@ def _factors(node: Node) -> tuple[_Number, _Factors]:
         if isinstance(item, Call) and (whole := _whole_power(item)) is not None:
             multiply(item.arguments[0], power * whole)
             return
-        folded = _fold(item)
-        if folded != item:
-            multiply(folded, power)
-            return
         if isinstance(item, Constant | Integer):
             if item.value == 0 and power < 0:
                 raise InputError("a formula divides by the constant 0; drop it.")
-            coefficient = coefficient.times(_Number(float(item.value), isinstance(item, Constant)).power(power))
+            coefficient = coefficient.times(_number(item).power(power))
             return
         number, rest = _leading(item)
         coefficient = coefficient.times(number.power(power))
         if rest == item:
             own, key = _key(item)
-            first, before = found.get(key, (item, 0))
-            if _key(first)[0] != own:
+            first, before, sign = found.get(key, (item, 0, own))
+            if sign != own:
                 coefficient = coefficient.times(_MINUS.power(power))
-            found[key] = (first, before + power)
+            found[key] = (first, before + power, sign)
         else:
             multiply(rest, power)
 
     multiply(node, 1)
-    return coefficient, [(factor, power) for factor, power in found.values() if power != 0]
+    return coefficient, [(factor, power) for factor, power, _ in found.values() if power != 0]
 
 
 def _leading(node: Node) -> tuple[_Number, Node]:
@@ -297,7 +307,7 @@ def _leading(node: Node) -> tuple[_Number, Node]:
     if not isinstance(node, Call) or node.operator not in ("add", "sub", "neg"):
         number, rest = _split(node)
         return (number, rest) if rest is not None else (_ONE, node)
-    terms = _terms(node, fold_terms=False)
+    terms = _terms(node)
     if len(terms) == 1 and terms[0][0] is not None:
         return terms[0][1], terms[0][0]
     if len(terms) < 2:
@@ -305,7 +315,7 @@ def _leading(node: Node) -> tuple[_Number, Node]:
     if all(number.free for _, number in terms):
         first = next(position for position, (term, _) in enumerate(terms) if term is not None)
         scale = terms[first][1]
-        scaled = [(term, _Number(number.value / scale.value, True)) for term, number in terms]
+        scaled = [(term, number.times(scale.power(-1))) for term, number in terms]
         scaled[first] = (terms[first][0], _ONE)
         return scale, _build_sum(scaled)
     if terms[0][1].value < 0.0:
@@ -314,20 +324,17 @@ def _leading(node: Node) -> tuple[_Number, Node]:
 
 
 def _build_product(coefficient: _Number, factors: _Factors) -> Node:
-    if coefficient.value == 0.0 or not factors:
-        return coefficient.node
+    if coefficient.value == 0 or not factors:
+        return _scaled(None, coefficient)
     above = [_power(factor, power) for factor, power in factors if power > 0]
     below = [_power(factor, -power) for factor, power in factors if power < 0]
     if not below and len(above) == 1 and coefficient.free:
         spread = _distributed(coefficient, above[0])
         if spread is not None:
             return spread
-    sign = coefficient == _MINUS
     if not above:
-        numerator: Node = Integer(-1) if sign else coefficient.node
-        if len(below) == 1 and coefficient == _ONE:
-            return call("inv", below[0])
-        return call("div", numerator, _product(below))
+        inverse = coefficient == _ONE and len(below) == 1
+        return call("inv", below[0]) if inverse else call("div", _scaled(None, coefficient), _product(below))
     product = _product(above)
     if below:
         product = call("div", product, _product(below))
@@ -338,7 +345,7 @@ def _distributed(coefficient: _Number, factor: Node) -> Node | None:
     """Multiply a constant into a sum whose terms all have constants already."""
     if not isinstance(factor, Call) or factor.operator not in ("add", "sub"):
         return None
-    terms = _terms(factor, fold_terms=False)
+    terms = _terms(factor)
     if not sum(not number.free for _, number in terms) <= 1:
         return None
     spread = _build_sum([(term, number.times(coefficient)) for term, number in terms])

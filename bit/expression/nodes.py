@@ -13,6 +13,9 @@ from bit.basis import FloatArray
 from bit.errors import FileFormatError, InputError, near_match
 from bit.expression.operators import OPERATORS
 
+LARGEST = int(np.finfo(np.float64).max)
+"""Of whole numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
@@ -30,6 +33,10 @@ class Integer:
     """A whole number that belongs to the form, such as an exponent; no refit changes it."""
 
     value: int
+
+    def __post_init__(self) -> None:
+        if abs(self.value) > LARGEST:
+            raise InputError("a whole number of a formula is beyond double precision; drop this formula.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,16 @@ class TableBuilder:
         """
         if self._plan.points is not None:
             warn_of_residual(self.residual, self._plan.basis.order, where)
+        return self.events(factor, more_aux)
+
+    def events(self, factor: float, more_aux: Mapping[str, npt.NDArray[Any]] | None = None) -> EventTable:
+        """Return the table without a look at the residuals, whose share counts over all events.
+
+        Parameters
+        ----------
+        factor, more_aux
+            As for `table`.
+        """
         self._weights *= factor
         return EventTable(
             self._features,

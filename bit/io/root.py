@@ -237,18 +237,63 @@ def read_root(
         If in more than 1% of the events the fitted polynomial misses a base-point weight by more than 10^-3 of the
         event's largest weight.
     """
-    files = [existing_file(path) for path in _as_paths(paths)]
     if max_events is not None and max_events < 1:
         raise InputError(f"max_events={max_events}: at least one event is needed.")
-    for name, names in (("features", features), ("params", params), ("aux", aux)):
+    request = Request(features, params, weights, points, order, reference, aux)
+    reading = plan_reading(paths, tree, request, unit, norm)
+    builder = _read(reading.sources, reading.plan, max_events, step_size, show_progress)
+    return builder.table(reading.factor, str(reading.sources[0].path))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What is to be read, from files that were found to hold it.
+
+    Attributes
+    ----------
+    plan : Plan
+        Branches and what they mean.
+    sources : list of Source
+        The files.
+    factor : float
+        Turns the weights into fb.
+    """
+
+    plan: Plan
+    sources: list[Source]
+    factor: float
+
+
+def plan_reading(paths: _Paths, tree: str | None, request: Request, unit: str, norm: str) -> Reading:
+    """Find out what to read, and check that all files have it.
+
+    Parameters
+    ----------
+    paths, tree, unit, norm
+        As for `read_root`.
+    request : Request
+        What else the caller asked for.
+
+    Returns
+    -------
+    Reading
+        Plan, files, factor of the weights.
+
+    Raises
+    ------
+    InputError, FileFormatError
+        As `read_root`.
+    """
+    files = [existing_file(path) for path in _as_paths(paths)]
+    for name in ("features", "params", "aux"):
+        names = getattr(request, name)
         if isinstance(names, str):
             raise InputError(f"{name}={names!r}: give a list of names, such as [{names!r}].")
     to_fb(unit, norm, 1)
-    request = Request(features, params, weights, points, order, reference, aux)
     with _opened(files[0]) as first:
-        metadata = _metadata(first, files[0]) if weights is None else None
+        metadata = _metadata(first, files[0]) if request.weights is None else None
         if metadata is not None and tree in (None, metadata["tree"]):
-            if (unit, norm) != ("fb", "sum") or reference is not None or order is not None:
+            if (unit, norm) != ("fb", "sum") or request.reference is not None or request.order is not None:
                 raise InputError(
                     f"{files[0]} was written by bit and states its own unit, normalisation, order and reference "
                     "point; leave these arguments out (EventTable.rebase moves the reference point)."
@@ -259,10 +304,8 @@ def read_root(
             metadata = None
             tree = _tree_name(first, tree, files[0])
             plan = foreign_plan(first[tree], request, files[0])
-    sources = [_scan(file, tree, plan, metadata) for file in files]
-    total = sum(source.n_events for source in sources)
-    builder = _read(sources, plan, max_events, step_size, show_progress)
-    return builder.table(to_fb(unit, norm, total), str(files[0]))
+    sources = _scan_all(files, tree, plan, metadata)
+    return Reading(plan, sources, to_fb(unit, norm, sum(source.n_events for source in sources)))
 
 
 def fill_table(
@@ -304,7 +347,7 @@ def fill_table(
     InputError, FileFormatError
         As `read_root`.
     """
-    sources = [_scan(existing_file(path), tree, plan, None) for path in _as_paths(paths)]
+    sources = _scan_all([existing_file(path) for path in _as_paths(paths)], tree, plan, None)
     return _read(sources, plan, max_events, step_size, show_progress, prepare)
 
 
@@ -341,8 +384,20 @@ def sum_branch(paths: _Paths, tree: str, branch: str) -> float:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """One file that was found to hold all branches of the plan."""
+class Source:
+    """One file that was found to hold all branches of the plan.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    tree : str
+        Name of the tree.
+    n_events : int
+        Its events.
+    empty : dict of str to ndarray
+        Features and aux without events: their dtypes and shapes.
+    """
 
     path: Path
     tree: str
@@ -390,7 +445,14 @@ def _tree_name(file: Any, tree: str | None, path: Path) -> str:
     return tree or trees[0]
 
 
-def _scan(path: Path, tree: str, plan: Plan, metadata: dict[str, Any] | None) -> _Source:
+def _scan_all(files: list[Path], tree: str, plan: Plan, metadata: dict[str, Any] | None) -> list[Source]:
+    sources = [_scan(file, tree, plan, metadata) for file in files]
+    if not any(source.n_events for source in sources):
+        raise FileFormatError(f"the tree {tree!r} of {', '.join(map(str, files))} holds no events.")
+    return sources
+
+
+def _scan(path: Path, tree: str, plan: Plan, metadata: dict[str, Any] | None) -> Source:
     """Check that a file holds all branches of the plan, and learn their types."""
     with _opened(path) as file:
         name = _tree_name(file, tree, path)
@@ -414,11 +476,11 @@ def _scan(path: Path, tree: str, plan: Plan, metadata: dict[str, Any] | None) ->
         fixed = dict.fromkeys([*plan.features, *plan.aux.values()])
         none = {branch: branches[branch].array(entry_stop=0) for branch in stored_branches(fixed)}
         empty = {column: _numpy(none, column) for column in fixed}
-        return _Source(path, name, int(branches.num_entries), empty)
+        return Source(path, name, int(branches.num_entries), empty)
 
 
 def _read(
-    sources: list[_Source],
+    sources: list[Source],
     plan: Plan,
     max_events: int | None,
     step_size: int | str,
@@ -426,16 +488,13 @@ def _read(
     prepare: Callable[[Column], Column] = lambda column: column,
 ) -> TableBuilder:
     total = sum(source.n_events for source in sources)
-    if total == 0:
-        where = ", ".join(str(source.path) for source in sources)
-        raise FileFormatError(f"the tree {sources[0].tree!r} of {where} holds no events.")
     n_events = min(total, max_events or total)
     builder = TableBuilder(plan, n_events, [source.empty for source in sources])
     with progress_bar(n_events, f"reading {sources[0].path.name}", "events", show=show_progress) as bar:
         for source in sources:
-            for chunk in _chunks(source, stored_branches(plan.columns), n_events - builder.n_filled, step_size):
-                builder.add(len(chunk), prepare(partial(_numpy, chunk)), source.path)
-                bar.update(len(chunk))
+            for n, column in iterate(source, plan, step_size, stop=n_events - builder.n_filled):
+                builder.add(n, prepare(column), source.path)
+                bar.update(n)
     return builder
 
 
@@ -451,9 +510,35 @@ def _numpy(chunk: Any, column: str) -> npt.NDArray[Any]:
     return array
 
 
-def _chunks(source: _Source, branches: list[str], n_events: int, step_size: int | str) -> Iterator[Any]:
-    if n_events > 0:
+def iterate(
+    source: Source, plan: Plan, step_size: int | str, *, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[int, Column]]:
+    """Read the columns of a plan chunk by chunk.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    plan : Plan
+        Columns.
+    step_size : int or str
+        Events, or memory, per chunk.
+    start : int, default=0
+        First event.
+    stop : int, optional
+        Event before which to stop; default all.
+
+    Yields
+    ------
+    n_events : int
+        Events of the chunk.
+    column : callable
+        Gives a column of the chunk by name.
+    """
+    stop = source.n_events if stop is None else min(stop, source.n_events)
+    if start < stop:
         with _opened(source.path) as file:
-            yield from file[source.tree].iterate(
-                branches, step_size=step_size, entry_stop=min(n_events, source.n_events), library="ak"
-            )
+            for chunk in file[source.tree].iterate(
+                stored_branches(plan.columns), step_size=step_size, entry_start=start, entry_stop=stop, library="ak"
+            ):
+                yield len(chunk), partial(_numpy, chunk)

@@ -4,6 +4,7 @@ Nothing here touches pyplot or leaves a trace in matplotlib's global settings. F
 ``ax=`` to draw into a panel of yours.
 """
 
+from bit.plotting.comparison import comparison
 from bit.plotting.distributions import distribution, profile
 from bit.plotting.inference import intervals, scan_curves
 from bit.plotting.one_tree import tree
@@ -16,6 +17,7 @@ from bit.plotting.uncertainties import breakdown, impacts, information_density
 
 __all__ = [
     "breakdown",
+    "comparison",
     "contours",
     "corner",
     "distribution",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ from bit.basis import FloatArray
 from bit.distill.pareto import ParetoFront, Rule
 from bit.distill.select import RegionalErrors
 from bit.errors import InputError
-from bit.expression import Expression
 from bit.plotting.distributions import Bins
 from bit.plotting.style import COLOURS, DASHES, GREY, MARKERS, figure, figure_of, own_axes, panels, style
 
@@ -30,23 +28,6 @@ _MARGIN = 0.3
 _LARGEST, _SMALLEST = 13.0, 9.0
 _POINTS = 72.0
 _TARGET = (0, (1, 2))
-
-
-def formula_label(expression: Expression) -> str:
-    """LaTeX of a formula, without dollar signs.
-
-    Parameters
-    ----------
-    expression : Expression
-        The formula.
-
-    Returns
-    -------
-    str
-        With rounded constants; matplotlib draws it, too.
-    """
-    text = re.sub(r"([_%#&$])", r"\\\1", str(expression)).replace(" ", r"\ ")
-    return rf"\mathrm{{{text}}}"
 
 
 # ---------------------------------------------------------------------- fronts
@@ -138,7 +119,7 @@ def _rows(fronts: Mapping[str, ParetoFront], chosen: Mapping[str, int]) -> list[
     for number, (label, front) in enumerate(fronts.items()):
         for position, expression in enumerate(front):
             colour = COLOURS[number % len(COLOURS)] if len(fronts) > 1 else "black"
-            rows.append(_Row(str(expression.complexity), formula_label(expression), colour, position == chosen[label]))
+            rows.append(_Row(str(expression.complexity), expression.to_latex(), colour, position == chosen[label]))
     return rows
 
 

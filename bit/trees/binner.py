@@ -13,6 +13,7 @@ from bit.basis import FloatArray
 from bit.kernels.binning import encode_features
 from bit.kernels.dtypes import FEATURE, N_CODES, ROW
 from bit.kernels.sorting import fill_buckets, key_range, pick_steps, select_buckets, sort_values
+from bit.mapped import forget
 from bit.threads import Threads
 from bit.trees.exact import exact_sum, quantisation_scale
 from bit.trees.mirror import Mirror
@@ -72,6 +73,7 @@ class Binner:
             values = np.empty(len(columns) * len(features), dtype=FEATURE)
             for place, column in enumerate(columns):
                 values[place * len(features) : (place + 1) * len(features)] = features[:, column]
+            forget(features)
             each = quanta if len(columns) == 1 else np.tile(quanta, len(columns))
             flipped = mirror is not None and mirror.flipped[f]
             edges = _symmetric_edges(values, max_bins, each) if flipped else _edges_of(values, max_bins, each)
@@ -135,6 +137,7 @@ def encode(
         encode_features(
             np.array(features[rows], dtype=FEATURE, order="C"), table, out_codes[rows], out_columns[:, rows]
         )
+        forget(features)
 
 
 def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str, threads: Threads) -> FloatArray | None:

@@ -10,6 +10,7 @@ which, unlike the sum of w_0 (w_k / w_0 - F_k)^2, exists for events with w_0 = 0
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from collections.abc import Sequence
@@ -27,11 +28,12 @@ from bit.parity import CPParity
 from bit.progress import progress_bar
 from bit.threads import Threads
 from bit.trees.binner import Binner, bin_measure
+from bit.trees.checkpoint import Checkpoint, FinishedTree, TrainingState
 from bit.trees.criterion import Metric
 from bit.trees.exact import exact_sum
 from bit.trees.forest import LinearLeaves, TreeGroup
 from bit.trees.grower import GrowthRules, Tree, grow_tree
-from bit.trees.linear import CONSTANT, LinearFit, features_of_leaves, fit_slopes
+from bit.trees.linear import CONSTANT, LinearFit, LinearWalk, features_of_leaves, fit_slopes
 from bit.trees.mirror import Mirror
 from bit.trees.shards import Shards
 from bit.trees.walk import IntArray, Walk
@@ -195,6 +197,8 @@ def boost(
     threads: Threads,
     *,
     label: str = "Boosting",
+    checkpoint: Checkpoint | None = None,
+    group: int = 0,
 ) -> BoostingResult:
     """Train trees that share their splits over some terms.
 
@@ -212,17 +216,28 @@ def boost(
         Who does the work.
     label : str, default="Boosting"
         Text of the progress bar.
+    checkpoint : Checkpoint, optional
+        Where the training continues from and is written to.
+    group : int, default=0
+        Number of this training in the checkpoint.
 
     Returns
     -------
     BoostingResult
         Trees, base and losses. For ``subsample=1`` they are the same, bit for bit, for any order of the
         events and any number of threads.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint was written for other events, or has more trees than the plan.
     """
     booster = _Booster(events, columns, plan, threads)
     booster.choose_metric()
     if events.validation is not None:
         booster.watch(events.validation)
+    if checkpoint is not None:
+        booster.follow(checkpoint, group, rng)
     interrupted = booster.run(rng, label)
     return booster.result(interrupted)
 
@@ -253,7 +268,8 @@ class _Booster:
         self.nominal = nominal
         self.n_edges = events.binner.n_edges
         self.watched: Shards | None = None
-        self.trees: list[_FinishedTree] = []
+        self.trees: list[FinishedTree] = []
+        self.checkpoint: Checkpoint | None = None
 
     def shards_of(self, table: EventTable, n_directions: int) -> Shards:
         columns = np.concatenate([self.columns, self.watched_columns])
@@ -331,19 +347,64 @@ class _Booster:
         rotated = self.base @ self.metric.rotation
         return float(nominal * rotated @ rotated - 2 * (sums @ self.metric.rotation) @ rotated)
 
+    def follow(self, checkpoint: Checkpoint, group: int, rng: np.random.Generator) -> None:
+        """Continue the training of a checkpoint, and write further ones."""
+        self.checkpoint, self.checkpoint_group = checkpoint, group
+        self.beginning = {
+            "base": self.base.tolist(),
+            "metric": self.metric.rotation.tolist(),
+            "binning": hashlib.sha256(self.events.binner.table.tobytes()).hexdigest(),
+            "loss": self.train_loss + self.validation_loss,
+        }
+        state = checkpoint.state(group)
+        if state is None:
+            return
+        for name, value in self.beginning.items():
+            if state.start[name] != value:
+                raise InputError(
+                    f"resume={checkpoint.source!r}: this checkpoint began with another {name}: the events differ, or "
+                    "the part of them that is kept for early stopping; give the same events and random_state, or "
+                    "train anew."
+                )
+        if len(state.trees) > self.plan.n_estimators:
+            raise InputError(
+                f"resume={checkpoint.source!r} holds {len(state.trees)} trees, more than n_estimators="
+                f"{self.plan.n_estimators}; ask for at least as many."
+            )
+        for tree in state.trees:
+            for shards in (self.shards, self.watched):
+                if shards is not None:
+                    shards.update_with_loss(tree.walk, self._padded(tree.value), self._padded_slopes(tree.linear))
+        self.trees = list(state.trees)
+        self.train_loss, self.validation_loss = list(state.train_loss), list(state.validation_loss)
+        rng.bit_generator.state = dict(state.random)
+
+    def save(self) -> None:
+        """Write a checkpoint of the trees so far."""
+        if self.checkpoint is not None:
+            n = len(self.trees) + 1
+            losses = self.train_loss[:n], self.validation_loss[:n]
+            state = TrainingState(self.beginning, list(self.trees), *losses, self.random)
+            self.checkpoint.save(self.checkpoint_group, state)
+
     def run(self, rng: np.random.Generator, label: str) -> bool:
         """Add trees; return whether Ctrl-C ended it."""
+        every = self.plan.n_estimators if self.checkpoint is None else self.checkpoint.every
+        self.random = rng.bit_generator.state
         with progress_bar(self.plan.n_estimators, label, "trees", show=self.plan.show_progress) as bar:
             try:
-                for _ in range(self.plan.n_estimators):
+                bar.update(len(self.trees))
+                while len(self.trees) < self.plan.n_estimators and not self.should_stop():
                     self.add_tree(rng)
+                    self.random = rng.bit_generator.state
+                    if len(self.trees) % every == 0:
+                        self.save()
                     bar.set_postfix_str(f"loss {self.train_loss[-1]:.6g}", refresh=False)
                     bar.update(1)
-                    if self.should_stop():
-                        break
             except KeyboardInterrupt:
                 if not self.trees:
                     raise
+                self.save()
                 warnings.warn(
                     f"interrupted after {len(self.trees)} of {self.plan.n_estimators} trees; "
                     "the model holds the trees grown so far.",
@@ -351,6 +412,7 @@ class _Booster:
                     stacklevel=4,
                 )
                 return True
+        self.save()
         return False
 
     def should_stop(self) -> bool:
@@ -374,10 +436,9 @@ class _Booster:
         else:
             residuals = tree.node_sums()
         value = _leaf_values(tree, residuals, self.rules.l2) * self.plan.learning_rate
-        padded = np.zeros((len(value), len(self.shards.columns)))  # the watched weights are left as they are
-        padded[:, : self.n_outputs] = value
+        padded = self._padded(value)
         fit, slope_change = self._fit_slopes(tree, walk)
-        linear = fit.walk
+        linear = self._padded_slopes(fit.walk)
         if chosen is None and self.events.mirror is None:
             # Over the leaves: S_0 v^2 - 2 U v.
             change = float((residuals[:, :1] * value**2 - 2 * residuals[:, 1:] * value).sum())
@@ -392,7 +453,24 @@ class _Booster:
         self.train_loss.append(self.train_loss[-1] + change)
         if validation_change is not None:
             self.validation_loss.append(self.validation_loss[-1] + validation_change)
-        self.trees.append(_FinishedTree(tree, walk, value @ self.metric.inverse, self._unrotated(fit)))
+        feature, bins, left, right = (np.array(column) for column in (tree.feature, tree.bins, tree.left, tree.right))
+        self.trees.append(
+            FinishedTree(feature, bins, left, right, tree.depth, np.array(tree.gain), value, fit.walk, fit.gains)
+        )
+
+    def _padded(self, value: FloatArray) -> FloatArray:
+        """Leaf values of all that is summed: the watched weights are left as they are."""
+        padded = np.zeros((len(value), len(self.shards.columns)))
+        padded[:, : self.n_outputs] = value
+        return padded
+
+    def _padded_slopes(self, linear: LinearWalk) -> LinearWalk:
+        """Linear parts of all that is summed."""
+        if not len(linear.slope):
+            return linear
+        slope = np.zeros((len(linear.slope), len(self.shards.columns), linear.slope.shape[2]))
+        slope[:, : self.n_outputs] = linear.slope
+        return linear._replace(slope=slope)
 
     def _fit_slopes(self, tree: Tree, walk: Walk) -> tuple[LinearFit, float]:
         """Linear parts of the leaves, learning rate included, and what they do to the loss."""
@@ -401,17 +479,8 @@ class _Booster:
         columns = features_of_leaves(*(np.array(column) for column in (tree.feature, tree.left, tree.right, tree.gain)))
         moments = self.shards.sum_moments(walk, columns, self.n_outputs)
         fit, rate = fit_slopes(columns, moments, self.plan.ridge), self.plan.learning_rate
-        slope = np.zeros((len(columns), len(self.shards.columns), fit.walk.slope.shape[2]))
-        slope[:, : self.n_outputs] = rate * fit.walk.slope
         change = (rate**2 * fit.changes[..., 0] + rate * fit.changes[..., 1]).sum()
-        return fit._replace(walk=fit.walk._replace(slope=slope)), float(change)
-
-    def _unrotated(self, fit: LinearFit) -> LinearFit:
-        """The slopes of the terms instead of those of the rotated residuals."""
-        if self.plan.leaf == "constant":
-            return fit
-        slope = np.einsum("nkf,kj->njf", fit.walk.slope[:, : self.n_outputs], self.metric.inverse)
-        return fit._replace(walk=fit.walk._replace(slope=slope))
+        return fit._replace(walk=fit.walk._replace(slope=rate * fit.walk.slope)), float(change)
 
     def _combine(self) -> None:
         """Draw the combinations of the residuals in which the next tree's splits are searched."""
@@ -437,23 +506,15 @@ class _Booster:
             n_trees = int(np.argmin(self.validation_loss[: n_trees + 1]))
         kept = self.trees[:n_trees]
         # The trees were grown on residuals; what their nodes hold of the weights themselves is summed at the end.
-        sums = self.shards.sum_weights([finished.walk for finished in kept])[:, : 3 + self.n_outputs]
+        sums = self.shards.sum_weights([tree.walk for tree in kept])[:, : 3 + self.n_outputs]
         n_views = self.shards.n_rows // self.shards.n_events
         return BoostingResult(
-            group=_group(kept, sums, self.events.binner, n_views),
+            group=_group(kept, sums, self.events.binner, n_views, self.metric.inverse),
             base=self.base,
             train_loss=np.array(self.train_loss[: len(self.trees) + 1]),
             validation_loss=np.array(self.validation_loss[: len(self.trees) + 1]),
             interrupted=interrupted,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _FinishedTree:
-    tree: Tree
-    walk: Walk
-    value: FloatArray
-    linear: LinearFit
 
 
 def _leaf_values(tree: Tree, sums: FloatArray, l2: float) -> FloatArray:
@@ -496,50 +557,57 @@ def _of_some_features(n_edges: IntArray, fraction: float, rng: np.random.Generat
     return kept
 
 
-def _fill_inner_nodes(tree: Tree, sums: FloatArray) -> None:
+def _fill_inner_nodes(tree: Tree | FinishedTree, sums: FloatArray) -> None:
     """Set the sums of inner nodes from their children."""
     for node in reversed(range(len(sums))):
         if tree.feature[node] >= 0:
             sums[node] = sums[tree.left[node]] + sums[tree.right[node]]
 
 
-def _group(trees: Sequence[_FinishedTree], sums: FloatArray, binner: Binner, n_views: int) -> TreeGroup:
+def _group(
+    trees: Sequence[FinishedTree], sums: FloatArray, binner: Binner, n_views: int, inverse: FloatArray
+) -> TreeGroup:
     """Trees and the sums of their leaves as flat arrays; an event and its image share the weight of the event."""
     n_outputs = sums.shape[1] - 3
-    offset = np.cumsum([0, *(len(finished.value) for finished in trees)]).astype(np.int64)
-    features = [np.array(finished.tree.feature, dtype=np.int32) for finished in trees]
+    offset = np.cumsum([0, *(len(tree.value) for tree in trees)]).astype(np.int64)
     thresholds, lefts, rights = [], [], []
-    for finished, first, last in zip(trees, offset[:-1], offset[1:], strict=True):
-        tree = finished.tree
+    for tree, first, last in zip(trees, offset[:-1], offset[1:], strict=True):
         _fill_inner_nodes(tree, sums[first:last])
         thresholds += [
             binner.edges[f][b] if f >= 0 else FEATURE(0) for f, b in zip(tree.feature, tree.bins, strict=True)
         ]
-        lefts += [first + child if child >= 0 else -1 for child in tree.left]
-        rights += [first + child if child >= 0 else -1 for child in tree.right]
+        lefts.append(np.where(tree.left >= 0, first + tree.left, -1))
+        rights.append(np.where(tree.right >= 0, first + tree.right, -1))
     return TreeGroup(
         outputs=np.arange(n_outputs),
-        feature=np.concatenate(features) if trees else np.empty(0, dtype=np.int32),
+        feature=_joined([tree.feature for tree in trees]),
         threshold=np.array(thresholds, dtype=FEATURE),
-        left=np.array(lefts, dtype=np.int32),
-        right=np.array(rights, dtype=np.int32),
-        value=np.concatenate([finished.value for finished in trees]) if trees else np.empty((0, n_outputs)),
+        left=_joined(lefts),
+        right=_joined(rights),
+        # The terms instead of the rotated residuals.
+        value=np.concatenate([tree.value @ inverse for tree in trees]) if trees else np.empty((0, n_outputs)),
         tree_offset=offset,
         count=np.rint(sums[:, 0]).astype(np.int64),
         sum_w=np.ascontiguousarray(sums[:, 2:]) / n_views,
         sum_w0_squared=np.ascontiguousarray(sums[:, 1]) / n_views**2,
-        gain=np.array([gain for finished in trees for gain in finished.tree.gain]) / n_views,
-        linear=_linear_leaves(trees, n_views),
+        gain=np.concatenate([tree.gain for tree in trees]) / n_views if trees else np.empty(0),
+        linear=_linear_leaves(trees, n_views, inverse),
     )
 
 
-def _linear_leaves(trees: Sequence[_FinishedTree], n_views: int) -> LinearLeaves | None:
+def _joined(parts: Sequence[IntArray]) -> npt.NDArray[np.int32]:
+    return np.concatenate(parts).astype(np.int32) if parts else np.empty(0, dtype=np.int32)
+
+
+def _linear_leaves(trees: Sequence[FinishedTree], n_views: int, inverse: FloatArray) -> LinearLeaves | None:
     """Linear parts of the leaves of all trees, if they have any."""
-    parts = [finished.linear.walk for finished in trees]
-    if not parts or not len(parts[0].columns):
+    if not trees or not len(trees[0].linear.columns):
         return None
-    columns, _, centre, low, high, slope = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    gain = np.concatenate([finished.linear.gains for finished in trees]) / n_views
+    columns, _, centre, low, high, _ = (
+        np.concatenate(arrays) for arrays in zip(*(tree.linear for tree in trees), strict=True)
+    )
+    slope = np.concatenate([np.einsum("nkf,kj->njf", tree.linear.slope, inverse) for tree in trees])
+    gain = np.concatenate([tree.linear_gain for tree in trees]) / n_views
     return LinearLeaves(columns, centre, low.astype(FEATURE), high.astype(FEATURE), slope, gain)
 
 

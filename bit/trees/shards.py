@@ -1,7 +1,8 @@
 """The training events, divided into shards that one thread each works on.
 
 A shard owns its rows for good: a node's events are the union of one segment in every shard, so that threads
-share nothing but the integer histograms, which are added up.
+share nothing but the integer histograms, which are added up. All that `Shards` asks of one is in the methods of
+`_Shard`, which take and give small arrays: trees, values, scales; sums and largest values.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from bit.kernels.residuals import (
 )
 from bit.kernels.rotation import combine_residuals, rotate_weights
 from bit.kernels.sums import bounds_of, sum_quanta
+from bit.mapped import forget
 from bit.threads import Threads
 from bit.trees.binner import Binner, encode
 from bit.trees.exact import exact_sum, quantisation_scale
@@ -164,6 +166,12 @@ class _View:
             self.bounds[split.left], self.bounds[split.right] = (first, middle), (middle, last)
 
 
+def _range_of(values: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Smallest and largest finite value, 0 if there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+
+
 def _sum_of_squares(values: FloatArray, scale: float) -> int:
     """Integer sum of squares, some at a time, so that those of all events are never held."""
     return sum(int(sum_quanta(values[low : low + _BLOCK] ** 2, scale)) for low in range(0, len(values), _BLOCK))
@@ -249,6 +257,92 @@ class _Shard:
         children = [split.right if split.sums_right else split.left for split in splits]
         self.add_nodes(children, quanta, signs, out_histograms)
 
+    def start(self, columns: IntArray, base: FloatArray, rotation: FloatArray) -> FloatArray:
+        """Set the residuals; return the largest ones."""
+        largest = np.zeros(len(columns))
+        rotate_weights(self.weights, columns, base, rotation, self.residual, self.first_residual, largest)
+        forget(self.weights)
+        return largest
+
+    def combine(self, directions: FloatArray) -> FloatArray:
+        """Put combinations of the residuals into the records; return the largest ones."""
+        largest = np.zeros(directions.shape[1])
+        combine_residuals(self.residual, directions, self.records, self.first, largest)
+        return largest
+
+    def root_of_residual(self, scale: float) -> IntArray:
+        """Sums of the only residual in all bins."""
+        out = np.zeros(self.n_features * N_CODES, dtype=SUM)
+        build_root_histogram(self.columns, self.records, self.first, scale, out)
+        return out
+
+    def sum_moments(
+        self,
+        views: Sequence[tuple[Walk, IntArray, FloatArray, FloatArray]],
+        origin: FloatArray,
+        unit: FloatArray,
+        scales: FloatArray,
+        n_lanes: int,
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Sums of products for the linear leaves of a tree, and the ranges of their features."""
+        sums = _zeros(len(origin) * 2 * n_lanes)
+        low, high = np.full(origin.shape, np.inf), np.full(origin.shape, -np.inf)
+        residuals = (self.words, self.nominal, self.residual, self.first_residual)
+        for walk, leaf_columns, leaf_signs, signs in views:
+            leaves = (self.features, leaf_columns, leaf_signs, origin, unit)
+            sum_moments(self.columns, *walk, *leaves, *residuals, signs, scales, sums, low, high)
+        return sums, low, high
+
+    def update(
+        self, tree: Walk, value: FloatArray, linear: LinearWalk, loss_scales: FloatArray, root_scale: float | None
+    ) -> tuple[IntArray, FloatArray, IntArray]:
+        """Take a tree out of the residuals; return changes of the loss, largest residuals, the next root's sums."""
+        losses, largest = np.zeros(len(loss_scales), dtype=SUM), np.zeros(value.shape[1])
+        root = np.zeros(0 if root_scale is None else self.n_features * N_CODES, dtype=SUM)
+        residuals = (self.nominal, self.residual, self.first_residual, loss_scales)
+        leaves = (value, self.features, *linear)
+        scale = 1.0 if root_scale is None else root_scale
+        update_residuals(self.columns, *tree, *leaves, *residuals, scale, losses, largest, root)
+        return losses, largest, root
+
+    def update_pairs(
+        self,
+        trees: tuple[Walk, Walk],
+        value: FloatArray,
+        linear: LinearWalk,
+        of_images: tuple[IntArray, FloatArray],
+        loss_scales: FloatArray,
+        signs: FloatArray,
+    ) -> tuple[IntArray, FloatArray, IntArray]:
+        """The same for events with their images, to which the tree and its leaves look as given."""
+        losses, largest = np.zeros(len(loss_scales), dtype=SUM), np.zeros(value.shape[1])
+        tree, image = trees
+        images = (image.feature, image.above, image.below)
+        both = (value, self.features, *linear[:2], *of_images, *linear[2:])
+        residuals = (self.nominal, self.residual, self.first_residual, loss_scales, signs)
+        update_residuals_of_pairs(self.columns, *tree, *images, *both, *residuals, losses, largest)
+        return losses, largest, np.zeros(0, dtype=SUM)
+
+    def sum_by_leaf(
+        self,
+        views: Sequence[tuple[tuple[npt.NDArray[Any], ...], FloatArray]],
+        offset: IntArray,
+        depth: IntArray,
+        outputs: IntArray | None,
+        scales: FloatArray,
+        n_lanes: int,
+    ) -> IntArray:
+        """Sums of columns of the weights, or of all residuals (None), by the leaves of trees."""
+        sums = _zeros(int(offset[-1]) * n_lanes)
+        values = self.residual if outputs is None else self.weights
+        if outputs is None:
+            outputs = self.first_residual + np.arange(len(scales) - 2)
+        for (feature, above, below, children), signs in views:
+            splits = (feature, above, below, children, offset, depth)
+            sum_by_leaf(self.columns, *splits, self.nominal, values, outputs, signs, scales, sums)
+        forget(self.weights)
+        return sums
+
 
 class Shards:
     """Events with codes, weights and pseudo-residuals, in shards.
@@ -307,6 +401,8 @@ class Shards:
             self._shards,
             self._ranges,
         )
+        for mapped in (features, weights):
+            forget(mapped)
         # Four sums cost as much as one: for more residuals nothing would be saved.
         self._keeps_root = len(columns) == 1 and mirror is None
         self._n_edges = binner.n_edges
@@ -372,12 +468,7 @@ class Shards:
         rotation : ndarray of float64, shape (n_residuals, n_residuals)
             Factor of the metric.
         """
-        largest = [np.zeros(len(self.columns)) for _ in self._shards]
-        self.threads.map(
-            lambda s, out: rotate_weights(s.weights, self.columns, base, rotation, s.residual, s.first_residual, out),
-            self._shards,
-            largest,
-        )
+        largest = self.threads.map(lambda s: s.start(self.columns, base, rotation), self._shards)
         self.largest = np.max(largest, axis=0)
         self._root = self._next_root = None
 
@@ -389,10 +480,7 @@ class Shards:
         directions : ndarray of float64, shape (n_residuals, n_directions)
             Combinations; with a mirror each of even residuals or of odd ones only.
         """
-        largest = [np.zeros(self.n_directions) for _ in self._shards]
-        self.threads.map(
-            lambda s, out: combine_residuals(s.residual, directions, s.records, s.first, out), self._shards, largest
-        )
+        largest = self.threads.map(lambda s: s.combine(directions), self._shards)
         self._largest_combination = np.max(largest, axis=0)
         if self.mirror is not None:
             self._signs[1] = np.sign(self.mirror.signs @ np.abs(directions))
@@ -457,12 +545,7 @@ class Shards:
             self._root = self.whole_histogram(quanta)
         root: npt.NDArray[np.int64] = self._root.copy()
         if self._next_root is None or self._next_root[0] != quanta.scales[1]:
-            parts = [np.zeros(self.n_features * N_CODES, dtype=SUM) for _ in self._shards]
-            self.threads.map(
-                lambda s, out: build_root_histogram(s.columns, s.records, s.first, quanta.scales[1], out),
-                self._shards,
-                parts,
-            )
+            parts = self.threads.map(lambda s: s.root_of_residual(quanta.scales[1]), self._shards)
             self._next_root = quanta.scales[1], np.sum(parts, axis=0)
         root.reshape(-1, quanta.n_channels)[:, quanta.first] = self._next_root[1]
         return root
@@ -504,8 +587,7 @@ class Shards:
         for shard, (low, high) in zip(self._shards, self._ranges, strict=True):
             shard.features = features[low:high]
         # As the kernels read them: in float32.
-        finite = [column[np.isfinite(column)] for column in (x.astype(FEATURE) for x in features.T)]
-        low, high = np.array([(x.min(), x.max()) if len(x) else (0.0, 0.0) for x in finite], dtype=np.float64).T
+        low, high = np.array([_range_of(x.astype(FEATURE)) for x in features.T], dtype=np.float64).T
         if self.mirror is not None:
             # The range of a feature and of its images.
             image_low, image_high = low[self.mirror.source], high[self.mirror.source]
@@ -544,17 +626,8 @@ class Shards:
         if self.mirror is not None:
             image = self.mirror.walk_of_images(tree, self._n_edges)
             views.append((image, *self.mirror.leaves_of_images(linear), self.mirror.signs[:n_outputs]))
-        sums = [_zeros(n_nodes * 2 * n_lanes) for _ in self._shards]
-        lows = [np.full(columns.shape, np.inf) for _ in self._shards]
-        highs = [np.full(columns.shape, -np.inf) for _ in self._shards]
-
-        def work(shard: _Shard, out_sums: IntArray, out_low: FloatArray, out_high: FloatArray) -> None:
-            residuals = (shard.words, shard.nominal, shard.residual, shard.first_residual)
-            for walk, leaf_columns, leaf_signs, signs in views:
-                leaves = (shard.features, leaf_columns, leaf_signs, origin, unit)
-                sum_moments(shard.columns, *walk, *leaves, *residuals, signs, scales, out_sums, out_low, out_high)
-
-        self.threads.map(work, self._shards, sums, lows, highs)
+        parts = self.threads.map(lambda s: s.sum_moments(views, origin, unit, scales, n_lanes), self._shards)
+        sums, lows, highs = zip(*parts, strict=True)
         total = np.sum(sums, axis=0).reshape(n_nodes, 2, n_lanes)[:, :, lanes]
         each = np.concatenate(
             [scales[:1], np.repeat(scales[1], N_MOMENTS - 1), np.repeat(scales[2:], 1 + LEAF_FEATURES)]
@@ -608,29 +681,18 @@ class Shards:
     def _update(
         self, tree: Walk, value: FloatArray, linear: LinearWalk, loss_scales: FloatArray, *, for_root: bool
     ) -> IntArray:
-        largest = [np.zeros(len(self.columns)) for _ in self._shards]
-        losses = [np.zeros(len(loss_scales), dtype=SUM) for _ in self._shards]
         # The scale of the next tree is most often that of this one; if not, its root is summed anew.
         root_scale = quantisation_scale(float(self.largest[-1]), self.n_rows)
         fused = for_root and self._keeps_root
-        roots = [np.zeros(self.n_features * N_CODES if fused else 0, dtype=SUM) for _ in self._shards]
-        image = tree if self.mirror is None else self.mirror.walk_of_images(tree, self._n_edges)
-        of_images = linear[:2] if self.mirror is None else self.mirror.leaves_of_images(linear)
-
-        def work(shard: _Shard, out_losses: IntArray, out_largest: FloatArray, out_root: IntArray) -> None:
-            residuals = (shard.nominal, shard.residual, shard.first_residual, loss_scales)
-            if self.mirror is None:
-                leaves = (value, shard.features, *linear)
-                update_residuals(
-                    shard.columns, *tree, *leaves, *residuals, root_scale, out_losses, out_largest, out_root
-                )
-            else:
-                images = (image.feature, image.above, image.below)
-                both = (value, shard.features, *linear[:2], *of_images, *linear[2:])
-                pairs = (*images, *both, *residuals, self.mirror.signs)
-                update_residuals_of_pairs(shard.columns, *tree, *pairs, out_losses, out_largest)
-
-        self.threads.map(work, self._shards, losses, largest, roots)
+        if self.mirror is None:
+            scale = root_scale if fused else None
+            parts = self.threads.map(lambda s: s.update(tree, value, linear, loss_scales, scale), self._shards)
+        else:
+            trees = tree, self.mirror.walk_of_images(tree, self._n_edges)
+            images = linear, self.mirror.leaves_of_images(linear)
+            signs = self.mirror.signs
+            parts = self.threads.map(lambda s: s.update_pairs(trees, value, *images, loss_scales, signs), self._shards)
+        losses, largest, roots = zip(*parts, strict=True)
         self._next_root = (root_scale, np.sum(roots, axis=0)) if fused else None
         self.largest = np.max(largest, axis=0)
         total: IntArray = np.sum(losses, axis=0)
@@ -649,7 +711,7 @@ class Shards:
         ndarray of float64, shape (n_nodes, 3 + n_residuals)
             Count, sum w_0^2, sum w_0, sums of the outputs' weights, over all events and images; 0 at inner nodes.
         """
-        return self._sum_by_leaf(trees, lambda shard: shard.weights, self.columns, self.largest_weights)
+        return self._sum_by_leaf(trees, self.columns, self.largest_weights)
 
     def sum_residuals(self, tree: Walk) -> FloatArray:
         """Sum the rotated residuals by the leaves of a tree.
@@ -664,37 +726,23 @@ class Shards:
         ndarray of float64, shape (n_nodes, 3 + n_residuals)
             Count, sum w_0^2, sum w_0, sums of the residuals, over all events and images; 0 at inner nodes.
         """
-        outputs = self._shards[0].first_residual + np.arange(len(self.columns))
-        return self._sum_by_leaf([tree], lambda shard: shard.residual, outputs, self.largest)
+        return self._sum_by_leaf([tree], None, self.largest)
 
-    def _sum_by_leaf(
-        self,
-        trees: Sequence[Walk],
-        values_of: Callable[[_Shard], FloatArray],
-        outputs: IntArray,
-        largest: FloatArray,
-    ) -> FloatArray:
+    def _sum_by_leaf(self, trees: Sequence[Walk], outputs: IntArray | None, largest: FloatArray) -> FloatArray:
         sizes = [self._largest_nominal**2, self._largest_nominal, *largest]
         scales = np.array([quantisation_scale(size, self.n_rows) for size in sizes])
         offset = np.cumsum([0, *(len(tree.feature) for tree in trees)])
+        n_outputs = len(largest)
         if not trees:
-            return np.empty((0, 3 + len(outputs)))
+            return np.empty((0, 3 + n_outputs))
         depth = np.array([tree.depth for tree in trees], dtype=np.int64)
-        n_lanes = -(-(3 + len(outputs)) // LANES) * LANES
-        views = [(_concatenated(trees), np.ones(len(outputs)))]
+        n_lanes = -(-(3 + n_outputs) // LANES) * LANES
+        views = [(_concatenated(trees), np.ones(n_outputs))]
         if self.mirror is not None:
             images = [self.mirror.walk_of_images(tree, self._n_edges) for tree in trees]
             views.append((_concatenated(images), self.mirror.signs))
-        sums = [_zeros(int(offset[-1]) * n_lanes) for _ in self._shards]
-
-        def work(shard: _Shard, out: IntArray) -> None:
-            weights = (shard.nominal, values_of(shard), outputs)
-            for (feature, above, below, children), signs in views:
-                splits = (feature, above, below, children, offset, depth)
-                sum_by_leaf(shard.columns, *splits, *weights, signs, scales, out)
-
-        self.threads.map(work, self._shards, sums)
-        total = np.sum(sums, axis=0).reshape(-1, n_lanes)[:, : 3 + len(outputs)]
+        sums = self.threads.map(lambda s: s.sum_by_leaf(views, offset, depth, outputs, scales, n_lanes), self._shards)
+        total = np.sum(sums, axis=0).reshape(-1, n_lanes)[:, : 3 + n_outputs]
         by_leaf: FloatArray = total / np.append(1.0, scales)
         return by_leaf
 

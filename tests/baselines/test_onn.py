@@ -168,6 +168,14 @@ def test_files(table, tmp_path, kind):
     np.testing.assert_array_equal(read.predict(table), model.predict(table))
     document = json.loads(path.read_text())
     assert document["kind"] == "onn"
+    assert document["features"] == list(table.feature_names)
+    assert document["units"] == list(table.units or [""] * len(table.feature_names))
+    assert document["reference"] == list(table.basis.reference)
+    read.export(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+    path.write_text(json.dumps(document | {"format": "bit-onn/9"}))
+    with pytest.raises(FileFormatError, match="has the format 'bit-onn/9', this version reads 'bit-onn/1'; update bit"):
+        bit.load(path)
     document["config"]["symmetry"] = "augment"
     path.write_text(json.dumps(document))
     with pytest.raises(FileFormatError, match="checksum"):

@@ -152,6 +152,13 @@ def test_files(table, tmp_path):
         np.testing.assert_array_equal(read.predict_ratio(table), model.predict_ratio(table))
         np.testing.assert_array_equal(read.points_, [[0.5], [0.8]])
     document = json.loads(path.read_text())
+    assert document["units"] == list(table.units or [""] * len(table.feature_names))
+    assert document["reference"] == list(table.basis.reference)
+    read.export(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+    path.write_text(json.dumps(document | {"format": "bit-ratio-trick/9"}))
+    with pytest.raises(FileFormatError, match="this version reads 'bit-ratio-trick/1'; update bit"):
+        bit.load(path)
     document["rate"] *= 2.0
     path.write_text(json.dumps(document))
     with pytest.raises(FileFormatError, match="checksum"):

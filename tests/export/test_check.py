@@ -5,26 +5,25 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from reference.export_cases import FORMATS, needs_compiler
+from reference.export_cases import EXACT, FORMATS, SUFFIX, WRITE, needs_compiler
 
 from bit.errors import FileFormatError, InputError, MissingPackageError
-from bit.export import to_cpp, to_json, to_numpy, to_onnx
+from bit.export import to_cpp
 from bit.export.check import check_export, probe_events, single_precision_error
-
-WRITE = {"json": to_json, "cpp": to_cpp, "numpy": to_numpy, "onnx": to_onnx}
 
 
 @pytest.mark.parametrize("to", FORMATS)
 def test_right_exports_pass_and_wrong_ones_do_not(forests, tmp_path, to):
-    forest, path = forests["symmetric_linear"], tmp_path / "model"
+    forest = forests["symmetric" if to in ("xgboost", "correctionlib") else "symmetric_linear"]
+    path = tmp_path / f"model{SUFFIX.get(to, '')}"
     WRITE[to](forest, path)
     events = probe_events(forest, 2000)
     found = check_export(forest, path, to, events)
     assert found.n_events == len(events) >= 2000
-    if to == "onnx":
-        assert 0 < found.largest <= found.allowed < 1e-6
-    else:
+    if to in EXACT:
         assert found.largest == found.allowed == 0
+    else:
+        assert 0 < found.largest <= found.allowed < (1e-13 if to == "correctionlib" else 1e-5)
     [group, *others] = forest.groups
     # One threshold a single bit higher.
     threshold = group.threshold.copy()
@@ -32,7 +31,7 @@ def test_right_exports_pass_and_wrong_ones_do_not(forests, tmp_path, to):
     other = replace(forest, groups=(replace(group, threshold=threshold), *others))
     with pytest.raises(FileFormatError, match=r"deviates from the forest by up to .* write it again"):
         check_export(other, path, to, events)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 def test_probes_try_every_threshold_and_its_neighbours(forests):
@@ -69,7 +68,7 @@ def test_bound_holds_for_sums_in_single_precision_in_any_order(forests, probes):
     assert bound.max() < 1e-3
 
 
-def test_without_a_compiler_or_onnxruntime(forests, tmp_path, monkeypatch):
+def test_without_a_compiler_or_a_runtime(forests, tmp_path, monkeypatch):
     forest, events = forests["one_tree"], probe_events(forests["one_tree"], 10)
     to_cpp(forest, tmp_path / "a.hpp")
     monkeypatch.setenv("CXX", "no-such-compiler")
@@ -79,9 +78,10 @@ def test_without_a_compiler_or_onnxruntime(forests, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match=r"no C\+\+ compiler \(g\+\+, clang\+\+, c\+\+\) was found"):
         check_export(forest, tmp_path / "a.hpp", "cpp", events)
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingPackageError, match="pip install onnxruntime"):
-        check_export(forest, tmp_path / "a.hpp", "onnx", events)
+    for to, package in (("onnx", "onnxruntime"), ("xgboost", "xgboost"), ("correctionlib", "correctionlib")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(MissingPackageError, match=f"needs the package '{package}'.* pip install"):
+            check_export(forest, tmp_path / "a.hpp", to, events)
     with pytest.raises(InputError, match=r"did you mean 'a.hpp'\?"):
         check_export(forest, tmp_path / "b.hpp", "cpp", events)
 

@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,3 +161,27 @@ def test_names_that_are_none(forests, tmp_path, name):
     proposed = re.search(r"such as '(\w+)'", str(error.value))[1]
     to_cpp(forests["one_tree"], tmp_path / "a.hpp", name=proposed)
     assert f"namespace {proposed} {{" in (tmp_path / "a.hpp").read_text()
+
+
+# ---------------------------------------------------------------------- use
+@needs_compiler
+def test_example_reads_a_csv_file(forests, probes, tmp_path):
+    """With a column that the forest does not know, and the others in another order."""
+    forest, events = (
+        replace(forests["symmetric"], feature_names=("phi", "m", "minus", "plus")),
+        probes["symmetric"][-500:],
+    )
+    to_cpp(forest, tmp_path / "observable.hpp")
+    (tmp_path / "example.cpp").write_text((Path(__file__).parent / "example.cpp").read_text(encoding="utf-8"))
+    compile_cpp(tmp_path / "example.cpp", tmp_path / "example")
+    table = np.column_stack([np.arange(500), events[:, ::-1]])
+    file = tmp_path / "events.csv"
+    np.savetxt(file, table, fmt="%.17g", delimiter=",", header="event,plus,minus,m,phi", comments="")
+    done = subprocess.run([tmp_path / "example", file], capture_output=True, text=True, check=True)
+    header, *lines = done.stdout.splitlines()
+    assert header == "a,b,a*a,a*b,b*b"
+    found = np.array([line.split(",") for line in lines], dtype=np.float64)
+    np.testing.assert_array_equal(found, forest.predict(events))
+    file.write_text("plus,minus,phi\n")
+    done = subprocess.run([tmp_path / "example", file], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "the file has no column m\n")

@@ -11,7 +11,6 @@ from bit.distill import Figures, ParetoFront, regional_mse
 from bit.errors import InputError
 from bit.expression import Expression
 from bit.observables import FunctionObservable
-from bit.plotting.symbolic import formula_label
 
 NAMES = ("x_1", "phi")
 
@@ -46,7 +45,7 @@ def test_a_front_has_its_figures_and_its_formulas(tmp_path):
     ringed = [line for line in axes[0].lines if line.get_markerfacecolor() == "none" and line.get_markersize() == 13]
     assert [line.get_xdata()[0] for line in ringed] == [item.best().complexity]
     written = texts_of(fig)
-    assert [f"${formula_label(expression)}$" in written for expression in item] == [True] * 3
+    assert [f"${expression.to_latex()}$" in written for expression in item] == [True] * 3
     assert written.count("\N{WHITE CIRCLE}") == 1
     plotting.save(fig, tmp_path / "a.png", dpi=40)
 
@@ -82,7 +81,7 @@ def test_several_fronts_have_a_legend():
 def test_labels_of_formulas_can_be_drawn():
     # feature_label refuses what matplotlib cannot draw.
     for text in ("-1.5e-7*a_b", "a_b/(a_b + 0.5)", "sqrt_abs(a_b)**2 - 3", "log_abs(square(a_b))"):
-        label = formula_label(Expression.parse(text, ["a_b"]))
+        label = Expression.parse(text, ["a_b"]).to_latex()
         assert plotting.feature_label("f", label) == f"${label}$"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bit
+from bit.export import to_correctionlib, to_cpp, to_json, to_numpy, to_onnx, to_xgboost
 from bit.export.check import COMPILERS
 
 needs_compiler = pytest.mark.skipif(
@@ -17,11 +18,35 @@ needs_onnx = pytest.mark.skipif(
     not (find_spec("onnx") and find_spec("onnxruntime")),
     reason="onnx and onnxruntime of the extra 'dev' are not installed",
 )
+needs_xgboost = pytest.mark.skipif(not find_spec("xgboost"), reason="xgboost of the extra 'baselines' is not installed")
+needs_correctionlib = pytest.mark.skipif(
+    not find_spec("correctionlib"), reason="correctionlib of the extra 'formats' is not installed"
+)
+EXACT = ("json", "cpp", "numpy")
 FORMATS = [
     "json",
     pytest.param("cpp", marks=needs_compiler),
     "numpy",
     pytest.param("onnx", marks=needs_onnx),
+    pytest.param("xgboost", marks=needs_xgboost),
+    pytest.param("correctionlib", marks=needs_correctionlib),
+]
+WRITE = {
+    "json": to_json,
+    "cpp": to_cpp,
+    "numpy": to_numpy,
+    "onnx": to_onnx,
+    "xgboost": to_xgboost,
+    "correctionlib": to_correctionlib,
+}
+SUFFIX = {"correctionlib": ".json"}  # which it demands
+FORMULA_FORMATS = [
+    "json",
+    pytest.param("cpp", marks=needs_compiler),
+    "numpy",
+    "latex",
+    "tformula",
+    pytest.param("correctionlib", marks=needs_correctionlib),
 ]
 
 NAMES = ("phi", 'm µ"\\', "minus??/", "plus")  # names that need care in source code
@@ -40,6 +65,7 @@ CASES = {
     "linear_roots": {"min_effective_samples": 5000, "leaf": "linear"},
 }
 ALL_CASES = [*CASES, "no_trees", "no_groups"]
+CONSTANT_CASES = [case for case in ALL_CASES if "linear" not in case]
 
 
 def make_table(n=1200):
@@ -63,3 +89,14 @@ def make_forests():
     found["no_trees"] = found["separate"].first(0)
     found["no_groups"] = replace(found["one_tree"], groups=())
     return found
+
+
+def with_whole_leaves(forest):
+    """The forest with even numbers as values, exact in any precision and order: one wrong turn would show."""
+    rng = np.random.default_rng(3)
+
+    def values(group):
+        return np.where(group.feature[:, np.newaxis] < 0, 2.0 * rng.integers(-999, 1000, group.value.shape), 0.0)
+
+    groups = tuple(replace(group, value=values(group)) for group in forest.groups)
+    return replace(forest, groups=groups, base=2.0 * np.arange(forest.n_outputs))
