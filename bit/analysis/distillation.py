@@ -18,7 +18,7 @@ from bit.config import Config
 from bit.distill import ParetoFront, RegionalErrors, distill, refit, regional_mse
 from bit.distill._search import SearchInterrupted, require_operators
 from bit.distill.pipeline import choose_backend
-from bit.errors import BitWarning, InputError, near_match
+from bit.errors import BitWarning, InputError, MissingPackageError, near_match
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.expression import Expression
@@ -201,6 +201,10 @@ def _require_possible(config: Config, parts: Parts) -> str:
             raise InputError(f"distill.features: no feature {name!r}: {near_match(name, parts.train.feature_names)}")
     engine, name, _ = choose_backend(settings.backend)
     require_operators(name, settings.operators, engine.OPERATORS)
+    reason = engine.available()
+    # PySR may be allowed to install what it lacks.
+    if reason is not None and not settings.options.get("allow_install", False):
+        raise MissingPackageError(f"the backend {name!r} cannot run: {reason}")
     parts.require_events(config.limits.n_bins, "limits.n_bins")
     return param
 
