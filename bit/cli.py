@@ -55,6 +55,9 @@ and a fuller one:
   params = ["cHW", "cHq3"]
   [compare]                      # of 'bit compare'
   methods = ["bit", "bit_linear", "onn_multiclass"]
+  [distill]                      # of 'bit distill'
+  param = "cHW"
+  features = ["pt", "y"]
   [output]
   dir = "out"
   seed = 1
@@ -110,6 +113,7 @@ def main() -> None:
     To see it all at work:    bit demo
     With your own events:     bit run config.toml
     Beside other methods:     bit compare config.toml
+    A formula for referees:   bit distill config.toml
     Events to play with:      bit simulate zh -n 50000 --seed 1 -o zh.root
     """  # noqa: D301
 
@@ -375,6 +379,34 @@ def compare_(config: str, output: str | None, overrides: tuple[str, ...]) -> Non
         raise KeyboardInterrupt(f"what was found until then is in {target}")
 
 
+@main.command(epilog=_EXAMPLE, short_help="A formula for what trees have learned.")
+@_config_file
+@click.option("-m", "--model", type=click.Path(), help="Forest; default forest.json in output.dir, or else trained.")
+@_overrides
+def distill(config: str, model: str | None, overrides: tuple[str, ...]) -> None:
+    """Find a formula for what trees have learned about one coefficient, or for the true score.
+
+    Writes into output.dir: report.md (the formula, its limits beside those of trees, true score and best feature),
+    formula.json, formula.tex, front.json (all formulas) and figures. The formula is searched on the events of the
+    training, chosen on those of the bins, and judged on the rest.
+
+    Ctrl-C ends the search; the best formulas until then are written.
+
+    \b
+    Example:
+      bit distill config.toml --set distill.param=cHWtil --set distill.max_seconds=300
+    """  # noqa: D301
+    from bit import analysis
+    from bit.config import load_config
+
+    settings = load_config(config, overrides)
+    result = analysis.distillation(settings, Path(model) if model else None, say=click.echo)
+    files = analysis.save_distillation(result, analysis.output_folder(settings))
+    click.echo(f"\n{result.front}\n\nchosen: {result.formula}\n\nwritten to {', '.join(map(str, files))}")
+    if result.interrupted:
+        raise KeyboardInterrupt(f"what was found until then is in {settings.output.dir}")
+
+
 @main.command(epilog=_EXAMPLE, short_help="Train, limits and figures in one go.")
 @_config_file
 @_overrides
@@ -540,15 +572,10 @@ def _trained(
     """Return the configuration, the forest, and the file of results, which can be written."""
     from bit import analysis
     from bit.config import load_config
-    from bit.export import load
-    from bit.trees.forest import Forest
 
     settings = load_config(config, overrides)
     source = Path(model) if model else Path(settings.output.dir) / "forest.json"
-    forest = load(source)
-    if not isinstance(forest, Forest):
-        raise InputError(f"{source} holds a model of type {type(forest).__name__}: give the forest of 'bit train'.")
-    analysis.check_division(settings, forest, source)
+    forest = analysis.load_forest(settings, source)
     target = Path(output) if output else analysis.output_folder(settings) / f"{name}.json"
     _check_writable(target)
     return settings, forest, target

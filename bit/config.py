@@ -55,11 +55,24 @@ Sections and keys (all but ``data.path`` have defaults)::
     xgboost = {n_estimators = 200}  # arguments of bit.baselines.ONN and RatioTrick; those of trees are in [train]
     networks = {n_epochs = 50}    # arguments of bit.baselines.SALLY and QuadraticClassifier
 
+    [distill]                     # of `bit distill`; luminosity, bins and order are those of [limits]
+    target = "learned"            # what formulas describe: the trees, or "true": the joint score
+    param = "cHW"                 # default: the only one of [limits], or of the events
+    features = ["pt", "phi"]      # that may stand in formulas; default: all
+    backend = "auto"              # or "operon", "pysr", "symbolnet"
+    operators = ["add", "mul", "sin"]  # of bit.expression.OPERATORS
+    n_points = 4000               # events on which to search
+    sampling = "information"      # how they are drawn; or "weights", "stratified"
+    max_complexity = 30
+    n_restarts = 4                # independent searches
+    max_seconds = 600             # default: no limit; results then do not depend on the machine
+    mean_subtracted = false       # true: the convention of arXiv:2109.10414
+    rule = "one_standard_error"   # of choice; or "mse", "information"
+    options = {max_evaluations = 100000}  # of the backend
+
     [output]
     dir = "out"
-    seed = 1                      # of the division of the events, and of the training
-
-The section ``[distill]`` is reserved and refused.
+    seed = 1                      # of the division of the events, the training, and the search for formulas
 """
 
 from __future__ import annotations
@@ -76,19 +89,23 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from bit.classic import OBSERVABLES
 from bit.compare import METHODS
+from bit.distill._targets import Sampling
+from bit.distill.pareto import Rule
+from bit.distill.pipeline import Backend
 from bit.errors import FileFormatError, InputError, near_match
 from bit.estimators import BoostedInformationTree
+from bit.expression import OPERATORS
 from bit.files import existing_file
 from bit.inference.power import PowerMethod
 from bit.inference.results import Order, Others
 from bit.parity import CPParity
 
 RatioBinning: TypeAlias = Literal["none", "equal", "optimal"]
+Described: TypeAlias = Literal["learned", "true"]
 
 BEST, LEARNED, TRUE = "best", "learned", "true"
 """Names of observables that are not features."""
 
-_RESERVED = ("distill",)
 
 
 @dataclass(frozen=True)
@@ -228,6 +245,37 @@ class CompareConfig:
 
 
 @dataclass(frozen=True)
+class DistillConfig:
+    """Section ``[distill]``.
+
+    Attributes
+    ----------
+    target : {"learned", "true"}
+        What formulas describe: the prediction of the trees, or the joint score.
+    param : str or None
+        Coefficient; None for the only one of ``[limits]``, or of the events.
+    features, backend, operators, n_points, sampling, max_complexity, n_restarts, max_seconds, mean_subtracted, options
+        As in `bit.distill.distill`.
+    rule : str
+        As in `bit.distill.ParetoFront.best`.
+    """
+
+    target: Described = "learned"
+    param: str | None = None
+    features: tuple[str, ...] | None = None
+    backend: Backend = "auto"
+    operators: tuple[str, ...] = ("add", "sub", "mul", "square", "cube", "sin")
+    n_points: int = 4000
+    sampling: Sampling = "information"
+    max_complexity: int = 30
+    n_restarts: int = 4
+    max_seconds: float | None = None
+    mean_subtracted: bool = False
+    rule: Rule = "one_standard_error"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class OutputConfig:
     """Section ``[output]``: folder of results, and the seed."""
 
@@ -257,6 +305,8 @@ class Config:
         Power of tests over two coefficients.
     compare : CompareConfig
         Methods that are compared.
+    distill : DistillConfig
+        Search for formulas.
     output : OutputConfig
         Folder and seed.
 
@@ -273,6 +323,7 @@ class Config:
     contour: ContourConfig = field(default_factory=ContourConfig)
     power: PowerConfig = field(default_factory=PowerConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def to_dict(self) -> dict[str, Any]:
@@ -381,13 +432,12 @@ def from_dict(document: Mapping[str, Any], overrides: Sequence[str] = (), *, sou
         contour=ContourConfig(**_read("contour", merged, _CONTOUR, source)),
         power=PowerConfig(**_read("power", merged, _POWER, source)),
         compare=CompareConfig(**_read("compare", merged, _COMPARE, source)),
+        distill=DistillConfig(**_read("distill", merged, _DISTILL, source)),
         output=OutputConfig(**_read("output", merged, _OUTPUT, source)),
     )
 
 
 def _check_section(name: str, known: Sequence[str], source: str) -> None:
-    if name in _RESERVED:
-        raise InputError(f"{source}: the section [{name}] is not in this version of bit; remove it.")
     if name not in known:
         raise InputError(f"{source}: unknown section [{name}]: {near_match(name, known)}")
 
@@ -511,6 +561,17 @@ def _one_of(*options: str) -> _Rule:
     return check
 
 
+def _described(value: Any) -> Any:
+    # Without quotes, TOML has read a truth value.
+    return _one_of(*get_args(Described))("true" if value is True else value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _RuleError("choose true or false")
+    return value
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -557,6 +618,21 @@ _COMPARE: dict[str, _Rule] = {
     "n_best": _integer(1),
     "xgboost": _arguments,
     "networks": _arguments,
+}
+_DISTILL: dict[str, _Rule] = {
+    "target": _described,
+    "param": _text,
+    "features": _texts,
+    "backend": _one_of(*get_args(Backend)),
+    "operators": _some_of(tuple(OPERATORS)),
+    "n_points": _integer(10),
+    "sampling": _one_of(*get_args(Sampling)),
+    "max_complexity": _integer(1),
+    "n_restarts": _integer(1),
+    "max_seconds": _number("a positive time in seconds is needed", lambda x: x > 0),
+    "mean_subtracted": _truth,
+    "rule": _one_of(*get_args(Rule)),
+    "options": _arguments,
 }
 _OUTPUT: dict[str, _Rule] = {"dir": _text, "seed": _integer(0)}
 

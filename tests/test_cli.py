@@ -91,8 +91,9 @@ def fails(code, *arguments):
 def test_version_and_help():
     assert call("--version").output == f"bit, version {bit.__version__}\n"
     listing = call("--help").output
-    commands = ["compare", "contour", "demo", "export", "limits", "power", "run", "simulate", "train", "warmup"]
-    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-10:] == commands
+    commands = ["compare", "contour", "demo", "distill", "export", "limits", "power", "run", "simulate", "train"]
+    commands.append("warmup")
+    assert re.findall(r"^  (\w+)  ", listing, flags=re.M)[-11:] == commands
     for command in commands:
         result = call(command, "--help")
         assert result.exit_code == 0

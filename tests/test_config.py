@@ -1,5 +1,8 @@
 """The configuration: defaults, rules, near matches, and the way through TOML and back."""
 
+import inspect
+from dataclasses import fields
+
 import pytest
 
 from bit.config import (
@@ -7,6 +10,7 @@ from bit.config import (
     Config,
     ContourConfig,
     DataConfig,
+    DistillConfig,
     LimitsConfig,
     OutputConfig,
     PowerConfig,
@@ -14,6 +18,7 @@ from bit.config import (
     load_config,
 )
 from bit.demo import SETTINGS
+from bit.distill import ParetoFront, distill
 from bit.errors import FileFormatError, InputError
 
 SHORTEST = {"data": {"path": "events.root"}}
@@ -67,6 +72,20 @@ classics = ["pt_z"]
 n_best = 2
 xgboost = {n_estimators = 20, subsample = 0.5}
 networks = {hidden = [16, 16], loss = "quadratic"}
+[distill]
+target = "true"
+param = "cHWtil"
+features = ["pt"]
+backend = "operon"
+operators = ["add", "mul"]
+n_points = 500
+sampling = "stratified"
+max_complexity = 12
+n_restarts = 2
+max_seconds = 30
+mean_subtracted = true
+rule = "information"
+options = {max_evaluations = 1000, preset = "quick"}
 [output]
 dir = "somewhere"
 seed = 7
@@ -105,7 +124,30 @@ def test_every_key_is_read(tmp_path):
         {"n_estimators": 20, "subsample": 0.5},
         {"hidden": [16, 16], "loss": "quadratic"},
     )
+    assert config.distill == DistillConfig(
+        "true",
+        "cHWtil",
+        ("pt",),
+        "operon",
+        ("add", "mul"),
+        500,
+        "stratified",
+        12,
+        2,
+        30.0,
+        True,
+        "information",
+        {"max_evaluations": 1000, "preset": "quick"},
+    )
     assert config.output == OutputConfig("somewhere", 7)
+
+
+def test_defaults_of_distill_are_those_of_the_library():
+    settings, parameters = DistillConfig(), inspect.signature(distill).parameters
+    shared = [item.name for item in fields(settings) if item.name in parameters and item.name != "options"]
+    assert len(shared) == 10
+    assert {name: getattr(settings, name) for name in shared} == {name: parameters[name].default for name in shared}
+    assert settings.rule == inspect.signature(ParetoFront.best).parameters["rule"].default
 
 
 @pytest.mark.parametrize("source", ["full", "demo", "shortest"])
@@ -134,7 +176,6 @@ def test_overrides_change_values_and_are_checked(tmp_path):
     ("document", "message"),
     [
         ({"dta": {}}, r"unknown section \[dta\]: did you mean 'data'"),
-        ({"distill": {}}, r"\[distill\] is not in this version"),
         ({"path": "x"}, r"unknown section \[path\]"),
         ({"data": 3}, r"data=3 stands outside of a section"),
         ({}, r"names no events"),
@@ -166,6 +207,17 @@ def test_overrides_change_values_and_are_checked(tmp_path):
         (with_value("compare", "n_best", 0), r"compare\.n_best=0: a whole number of at least 1"),
         (with_value("compare", "xgboost", 20), "a table of arguments is needed"),
         (with_value("compare", "trees", {}), "unknown key 'trees' in .compare."),
+        (with_value("distill", "target", "forest"), "choose 'learned' or 'true'"),
+        (with_value("distill", "operators", ["add", "sine"]), r"distill\.operators=.*: no 'sine': did you mean 'sin'"),
+        (with_value("distill", "operators", []), "a list of names"),
+        (with_value("distill", "backend", "eureqa"), "choose 'auto' or 'pysr' or 'operon' or 'symbolnet'"),
+        (with_value("distill", "sampling", "all"), "choose 'information' or 'weights' or 'stratified'"),
+        (with_value("distill", "rule", "luck"), "choose 'one_standard_error' or 'mse' or 'information'"),
+        (with_value("distill", "n_points", 3), "at least 10"),
+        (with_value("distill", "max_seconds", 0), "a positive time"),
+        (with_value("distill", "mean_subtracted", 1), "choose true or false"),
+        (with_value("distill", "options", 3), "a table of arguments"),
+        (with_value("distill", "n_point", 100), "unknown key 'n_point' in .distill.: did you mean 'n_points'"),
         (with_value("output", "seed", -1), r"output\.seed=-1"),
         (with_value("output", "dir", ""), r"output\.dir=''"),
     ],

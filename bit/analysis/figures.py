@@ -81,8 +81,8 @@ def _draw_profiles(
                 table.weights[:, table.basis.index(param)],
                 table.weights[:, 0],
                 predicted,
-                _plain_edges(x, table.weights[:, 0], 16),
-                xlabel=_axis(config, table, name),
+                plain_edges(x, table.weights[:, 0], 16),
+                xlabel=axis_label(config, table, name),
                 ylabel=rf"$\langle {plotting.term_label([param])}\rangle$ [TeV$^2$]" if column == 0 else "",
                 axes=(axes[0, column], axes[1, column]),
             )
@@ -100,7 +100,7 @@ def _draw_distribution(result: Result, predictions: Mapping[str, FloatArray], ta
         plotting.distribution(
             x,
             weights,
-            _plain_edges(x, table.weights[:, 0], 30),
+            plain_edges(x, table.weights[:, 0], 30),
             xlabel=rf"learned ${plotting.term_label([param])}(x)$ [TeV$^2$]",
             ratio_label="ratio to SM",
             axes=(axes[0, column], axes[1, column]),
@@ -140,12 +140,13 @@ def _legend(item: Measurement) -> str:
     return f"{item.label} (best single)" if item.observable == BEST else item.label
 
 
-def _axis(config: Config, table: EventTable, name: str) -> str:
+def axis_label(config: Config, table: EventTable, name: str) -> str:
+    """Return the text of the axis of a feature."""
     unit = dict(zip(table.feature_names, table.units or (), strict=True))[name]
     return plotting.feature_label(name, config.data.labels.get(name), unit)
 
 
-def _plain_edges(x: FloatArray, nominal: FloatArray, n_bins: int) -> FloatArray:
+def plain_edges(x: FloatArray, nominal: FloatArray, n_bins: int) -> FloatArray:
     """Equal bins over all but the outermost values, whose bins would be nearly empty."""
     used = np.isfinite(x) & (nominal != 0.0)
     if not used.any():

@@ -143,7 +143,7 @@ class Result:
         columns = list(dict.fromkeys(item.observable for item in self.measurements))
         rows = [["", *(column_title(name) for name in columns)]]
         for param in dict.fromkeys(item.param for item in self.measurements):
-            cells = [_text_of(item) for item in self.measurements if item.param == param]
+            cells = [text_of(item) for item in self.measurements if item.param == param]
             rows.append([param, *cells])
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         lines = ["  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -155,7 +155,8 @@ def column_title(name: str) -> str:
     return {BEST: "best single feature", LEARNED: "learned", TRUE: "true score"}.get(name, name)
 
 
-def _text_of(item: Measurement) -> str:
+def text_of(item: Measurement) -> str:
+    """Return the interval of a measurement, with the feature behind "best"."""
     interval = item.interval
     if not np.isfinite([interval.lower, interval.upper]).any():
         text = "none"
@@ -164,7 +165,9 @@ def _text_of(item: Measurement) -> str:
     return f"{text} ({item.feature})" if item.feature else text
 
 
-def measure(config: Config, parts: Parts, forest: Forest) -> tuple[Measurement, ...]:
+def measure(
+    config: Config, parts: Parts, forest: Forest, formulas: Mapping[str, Observable] | None = None
+) -> tuple[Measurement, ...]:
     """Expected intervals of all coefficients from all observables.
 
     Bins are chosen on one part of the events and filled with another; with a parity in the configuration, both
@@ -178,6 +181,8 @@ def measure(config: Config, parts: Parts, forest: Forest) -> tuple[Measurement, 
         Events.
     forest : Forest
         For the observable "learned".
+    formulas : mapping of str to Observable, optional
+        Further observables by name.
 
     Returns
     -------
@@ -194,10 +199,11 @@ def measure(config: Config, parts: Parts, forest: Forest) -> tuple[Measurement, 
     experiment = _experiment(config, images.edges, images.test)
     params = config.limits.params or parts.test.basis.param_names
     best = best_features(config, parts, params) if BEST in config.observables.names else {}
+    others = formulas or {}
     results = []
     for param in params:
-        for name in config.observables.names:
-            chosen, feature = _observable(config, name, param, forest, best)
+        for name in (*config.observables.names, *others):
+            chosen, feature = (others[name], None) if name in others else _observable(config, name, param, forest, best)
             template = experiment.template(chosen)
             interval = experiment.interval(template, param)
             results.append(Measurement(param, name, chosen.label, feature, template, interval))

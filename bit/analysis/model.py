@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bit.config import Config
-from bit.errors import BitWarning
+from bit.errors import BitWarning, InputError
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
-from bit.export import to_json
+from bit.export import load, to_json
 from bit.inference import UnbinnedLikelihood
 from bit.inference.experiment import Parts
 from bit.metrics import rho2
@@ -73,6 +74,38 @@ def save_forest(config: Config, forest: Forest, path: str | os.PathLike[str]) ->
     """
     latex = tuple(config.data.labels.get(name, name) for name in forest.feature_names)
     to_json(replace(forest, latex=latex, config={**forest.config, "analysis": config.to_dict()}), path)
+
+
+def load_forest(config: Config, path: Path) -> Forest:
+    """Read a forest that was trained with a configuration.
+
+    Parameters
+    ----------
+    config : Config
+        Of the present analysis.
+    path : pathlib.Path
+        A file of `save_forest`.
+
+    Returns
+    -------
+    Forest
+        The trees.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it holds another model.
+
+    Warns
+    -----
+    BitWarning
+        As `check_division`.
+    """
+    forest = load(path)
+    if not isinstance(forest, Forest):
+        raise InputError(f"{path} holds a model of type {type(forest).__name__}: give the forest of 'bit train'.")
+    check_division(config, forest, path)
+    return forest
 
 
 def check_division(config: Config, forest: Forest, path: str | os.PathLike[str]) -> None:

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from bit.basis import FloatArray
-from bit.distill._search import Problem, SearchSettings, require_operators, require_options
+from bit.distill._search import Problem, SearchInterrupted, SearchSettings, require_operators, require_options
 from bit.distill._targets import IntArray
-from bit.errors import BitError, BitWarning, InputError, MissingPackageError
+from bit.errors import BitError, InputError, MissingPackageError
 from bit.expression.nodes import Node
 from bit.expression.parse import parse
 from bit.progress import progress_bar
@@ -176,7 +176,7 @@ def _run(folder: Path, settings: SearchSettings) -> None:
     except KeyboardInterrupt:
         if not any(folder.glob("*.json")):
             raise
-        warnings.warn("the search was interrupted; finished restarts are kept.", BitWarning, stacklevel=4)
+        warnings.warn("the search was interrupted; finished restarts are kept.", SearchInterrupted, stacklevel=4)
     finally:
         for worker in workers:
             worker.kill()

@@ -7,11 +7,13 @@ turn, and adding the smallest parts, finds what is better at the same complexity
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from bit.distill._search import SearchInterrupted
 from bit.distill._targets import Sample
 from bit.distill.refit import fit_constants, mean_squared_error
 from bit.errors import InputError
@@ -134,6 +136,11 @@ def polish(
     -------
     Front
         Fitted to `sample`.
+
+    Warns
+    -----
+    SearchInterrupted
+        On Ctrl-C; the front is returned as it is.
     """
     front = Front(max_complexity)
     seen: set[str] = set()
@@ -146,22 +153,26 @@ def polish(
     fresh = [node for node, _ in sorted(fitted, key=lambda item: item[1])[: 2 * max_complexity]]
     _add(front, fitted, admissible)
     fresh = list(dict.fromkeys([*front.nodes, *fresh]))
-    for _ in range(4 * max_complexity):
-        shorter = _changed(fresh, _shorter, seen, sample, front, threads, deadline)
-        fresh = _add(front, shorter, admissible)
-        if not fresh:
-            break
-    fresh = front.nodes
-    for _ in range(n_rounds):
-        variables = [Variable(name) for name in sample.columns]
+    variables = [Variable(name) for name in sample.columns]
 
-        def longer(node: Node, leaves: Sequence[Variable] = variables) -> Iterator[Node]:
-            yield from _shorter(node)
-            yield from _longer(node, leaves, operators)
+    def longer(node: Node) -> Iterator[Node]:
+        yield from _shorter(node)
+        yield from _longer(node, variables, operators)
 
-        fresh = _add(front, _changed(fresh, longer, seen, sample, front, threads, deadline), admissible)
-        if not fresh:
-            break
+    try:
+        for _ in range(4 * max_complexity):
+            fresh = _add(front, _changed(fresh, _shorter, seen, sample, front, threads, deadline), admissible)
+            if not fresh:
+                break
+        fresh = front.nodes
+        for _ in range(n_rounds):
+            fresh = _add(front, _changed(fresh, longer, seen, sample, front, threads, deadline), admissible)
+            if not fresh:
+                break
+    except KeyboardInterrupt:
+        if not front.members:
+            raise
+        warnings.warn("the polish was interrupted; the formulas until then are kept.", SearchInterrupted, stacklevel=3)
     return front
 
 

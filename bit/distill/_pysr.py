@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from bit.distill._search import Problem, SearchSettings, require_operators, require_options
+from bit.distill._search import Problem, SearchInterrupted, SearchSettings, require_operators, require_options
 from bit.distill.hall_of_fame import read_hall_of_fame
 from bit.errors import BitError, BitWarning, FileFormatError, InputError, MissingPackageError
 from bit.expression.nodes import Node, complexity
@@ -258,7 +258,7 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
         except KeyboardInterrupt:
             if not (found := _read(folders, problem.names)):
                 raise
-            warnings.warn("interrupted: the formulas that PySR found so far are used.", BitWarning, stacklevel=2)
+            warnings.warn("interrupted: the formulas that PySR found so far are used.", SearchInterrupted, stacklevel=2)
         else:
             found = _read(folders, problem.names)
             if failed and found:

@@ -5,7 +5,7 @@ A backend is a module with
 - ``OPERATORS``: names of `bit.expression.OPERATORS` that it can use,
 - ``available()``: None if it can run here, else the reason in one sentence,
 - ``search(problem, settings)``: trees over ``problem.names``. A candidate that cannot be read is left out; at the time
-  limit or Ctrl-C the best found so far are returned.
+  limit or Ctrl-C the best found so far are returned, on Ctrl-C with the warning `SearchInterrupted`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bit.basis import FloatArray
-from bit.errors import InputError
+from bit.errors import BitWarning, InputError
+
+
+class SearchInterrupted(BitWarning):
+    """Ctrl-C has ended a search; what it had found until then is kept."""
 
 
 @dataclass(frozen=True, eq=False)

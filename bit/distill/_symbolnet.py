@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from bit.baselines._training import threads_of_torch
 from bit.basis import FloatArray
-from bit.distill._search import Problem, SearchSettings, require_operators, require_options
+from bit.distill._search import Problem, SearchInterrupted, SearchSettings, require_operators, require_options
 from bit.errors import InputError
 from bit.expression.fold import fold
 from bit.expression.nodes import Constant, Integer, Node, Variable, call, complexity, evaluate
@@ -116,6 +117,8 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
         except KeyboardInterrupt:
             if not readings.best:
                 raise
+            message = "the search was interrupted; the formulas until then are kept."
+            warnings.warn(message, SearchInterrupted, stacklevel=2)
     return readings.formulas()
 
 

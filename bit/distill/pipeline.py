@@ -159,7 +159,7 @@ def distill(
     if sampling not in get_args(Sampling):
         raise InputError(f"sampling={sampling!r}: give one of {', '.join(get_args(Sampling))}.")
     wanted = _operators(operators)
-    engine, name, why = _choose_backend(backend)
+    engine, name, why = choose_backend(backend)
     require_operators(name, wanted, engine.OPERATORS)
     target = target_of(model_or_observable, param)
     values = as_values(target.observable, table)
@@ -261,8 +261,30 @@ def _operators(operators: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(operators))
 
 
-def _choose_backend(backend: str) -> tuple[ModuleType, str, str]:
-    """Module, name, and why it was chosen."""
+def choose_backend(backend: str) -> tuple[ModuleType, str, str]:
+    """Choose what searches.
+
+    Parameters
+    ----------
+    backend : str
+        A name, or "auto" for the first that can run.
+
+    Returns
+    -------
+    module : module
+        As `bit.distill._search` describes it.
+    name : str
+        Its name.
+    why : str
+        Why it was chosen.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+    MissingPackageError
+        If it cannot run, or none can.
+    """
     if backend not in get_args(Backend):
         raise InputError(f"backend={backend!r}: give one of {', '.join(get_args(Backend))}.")
     if backend != "auto":

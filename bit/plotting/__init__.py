@@ -11,6 +11,7 @@ from bit.plotting.one_tree import tree
 from bit.plotting.power import power_maps
 from bit.plotting.regions import contours, corner
 from bit.plotting.style import feature_label, figure, panels, param_label, save, style, term_label
+from bit.plotting.symbolic import formula_profile, pareto, regional_errors, residuals, slices
 from bit.plotting.trees import importance_map, importances, loss, partial_dependence, rho2
 from bit.plotting.uncertainties import breakdown, impacts, information_density
 
@@ -22,6 +23,7 @@ __all__ = [
     "distribution",
     "feature_label",
     "figure",
+    "formula_profile",
     "impacts",
     "importance_map",
     "importances",
@@ -30,12 +32,16 @@ __all__ = [
     "loss",
     "panels",
     "param_label",
+    "pareto",
     "partial_dependence",
     "power_maps",
     "profile",
+    "regional_errors",
+    "residuals",
     "rho2",
     "save",
     "scan_curves",
+    "slices",
     "style",
     "term_label",
     "tree",

@@ -55,7 +55,7 @@ def distribution(
     sets = {name: np.asarray(w, dtype=np.float64) for name, w in weights.items()}
     if not sets or x.ndim != 1 or any(w.shape != x.shape for w in sets.values()):
         raise InputError("values and every set of weights must have one shape, (n_events,), and one set is needed.")
-    bins = _Bins(x, edges)
+    bins = Bins(x, edges)
 
     with style():
         if axes is None:
@@ -142,7 +142,7 @@ def profile(
     value, w_k, w_0, f = (np.asarray(array, dtype=np.float64) for array in (x, weights_k, weights_0, prediction))
     if value.ndim != 1 or any(array.shape != value.shape for array in (w_k, w_0, f)):
         raise InputError("x, weights_k, weights_0 and prediction must have one shape, (n_events,).")
-    bins = _Bins(value, edges)
+    bins = Bins(value, edges)
     nominal, count = bins.summed(w_0), bins.summed(np.ones_like(w_0))
     used = (count >= 2) & (nominal != 0)
     if not used.any():
@@ -181,8 +181,21 @@ def profile(
     return fig
 
 
-class _Bins:
-    """Bins of a feature, and sums over their events; events outside are in none."""
+class Bins:
+    """Bins of a feature, and sums over their events; events outside are in none.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n_events,)
+        The feature.
+    edges : array-like of shape (n_bins + 1,)
+        Finite, increasing.
+
+    Raises
+    ------
+    InputError
+        For other edges.
+    """
 
     def __init__(self, values: FloatArray, edges: npt.ArrayLike) -> None:
         self.edges: FloatArray = np.asarray(edges, dtype=np.float64)
@@ -195,12 +208,23 @@ class _Bins:
         self.cell = np.where(inside, np.searchsorted(bounds[1:-1], values, side="right"), len(bounds) - 1)
 
     def summed(self, weights: FloatArray) -> FloatArray:
-        """Return the sum of weights in each bin."""
+        """Sum weights in each bin.
+
+        Parameters
+        ----------
+        weights : ndarray of float64, shape (n_events,)
+            Any weights.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_bins,)
+            Their sums.
+        """
         sums: FloatArray = np.bincount(self.cell, weights=weights, minlength=len(self.edges)).astype(np.float64)
         return sums[:-1]
 
 
-def _finish(lower: Axes, bins: _Bins, xlabel: str, ylabel: str) -> None:
+def _finish(lower: Axes, bins: Bins, xlabel: str, ylabel: str) -> None:
     """Set what both kinds of lower panels share."""
     lower.set_ylabel(ylabel, fontsize=12)
     lower.set_xlabel(xlabel)
