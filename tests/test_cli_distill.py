@@ -16,7 +16,6 @@ import bit
 from bit import EventTable, PolynomialBasis, analysis, write_root
 from bit.cli import main
 from bit.config import load_config
-from bit.distill import ParetoFront
 from bit.expression import Expression
 
 needs_operon = pytest.mark.skipif(
@@ -105,7 +104,7 @@ def test_everything_is_written_and_the_formula_is_found(done):
     assert formula(table) == pytest.approx(table.joint_ratio()[:, 1], rel=1e-5, abs=1e-5)
     assert formula.odd
     assert formula.term == ("cHWtil",)
-    front = ParetoFront.load(folder / "out" / "front.json")
+    front = bit.load(folder / "out" / "front.json")
     assert front.config["backend"] == "operon"
     assert front.config["random_state"] == 1
     assert front.config["analysis"]["distill"]["target"] == "true"
@@ -119,7 +118,7 @@ def test_the_report_holds_what_was_measured(done):
     assert result.exit_code == 0, result.output
     text = (folder / "out" / "report.md").read_text()
     formula = Expression.from_document(json.loads((folder / "out" / "formula.json").read_text()), "formula.json")
-    front = ParetoFront.load(folder / "out" / "front.json")
+    front = bit.load(folder / "out" / "front.json")
     assert f"```\n{formula}\n```" in text
     for expression in front:
         assert f"`{expression}` |" in text
@@ -250,4 +249,4 @@ def test_ctrl_c_keeps_what_was_found(folder, monkeypatch):
     assert "Warning: the search was interrupted; finished restarts are kept." in result.stderr
     assert "Interrupted: what was found until then is in out." in result.stderr
     assert "remark: the search was interrupted" in (folder / "out" / "report.md").read_text()
-    assert len(ParetoFront.load(folder / "out" / "front.json")) >= 1
+    assert len(bit.load(folder / "out" / "front.json")) >= 1

@@ -110,8 +110,9 @@ class ParetoFront(Sequence[Expression]):
         Parameters
         ----------
         rule : {"one_standard_error", "mse", "information"}, default="one_standard_error"
-            The simplest whose MSE is within one standard error of the smallest; the one of the smallest MSE; the one
-            that keeps most information.
+            The simplest whose rho^2 is within one standard error of the largest; the one of the smallest MSE; the one
+            that keeps most information. rho^2 is that with the joint score, where there is one: close to a model, the
+            smallest MSE describes its noise as well.
 
         Returns
         -------
@@ -134,10 +135,11 @@ class ParetoFront(Sequence[Expression]):
             if not np.isfinite(kept).any():
                 raise InputError("the information is not known: give distill a coefficient (param).")
             return self.expressions[int(np.nanargmax(kept))]
-        mse = self.column("mse")
-        lowest = int(np.argmin(mse))
-        allowed = mse[lowest] + (self.column("mse_error")[lowest] if rule == "one_standard_error" else 0.0)
-        return self.expressions[int(np.flatnonzero(mse <= allowed)[0])]
+        if rule == "mse":
+            return self.expressions[int(np.argmin(self.column("mse")))]
+        rho2 = self.column("rho2")
+        highest = int(np.argmax(rho2))
+        return self.expressions[int(np.flatnonzero(rho2 >= rho2[highest] - self.column("rho2_error")[highest])[0])]
 
     def at(self, complexity: int) -> Expression:
         """Return the best formula that is not more complex.
@@ -173,14 +175,15 @@ class ParetoFront(Sequence[Expression]):
         """
         with_limit = any(item.limit is not None for item in self.figures)
         with_information = any(item.information is not None for item in self.figures)
-        heading = f"{'complexity':>10}  {'MSE':>19}  {'rho2':>7}"
+        heading = f"{'complexity':>10}  {'MSE':>19}  {'rho2':>17}"
         heading += f"  {'information':>15}" if with_information else ""
         heading += f"  {'limit':>17}" if with_limit else ""
         return "\n".join([heading + "  formula", *self._rows(with_information, with_limit)])
 
     def _rows(self, with_information: bool, with_limit: bool) -> Iterator[str]:
         for expression, item in zip(self.expressions, self.figures, strict=True):
-            row = f"{expression.complexity:>10}  {item.mse:>9.4g} +- {item.mse_error:<6.1g}  {item.rho2:7.4f}"
+            row = f"{expression.complexity:>10}  {item.mse:>9.4g} +- {item.mse_error:<6.1g}"
+            row += _pair(item.rho2, item.rho2_error, 17)
             row += _pair(item.information, item.information_error, 15) if with_information else ""
             row += _pair(item.limit, item.limit_error, 17) if with_limit else ""
             yield f"{row}  {expression}"

@@ -16,7 +16,6 @@ from bit.errors import BitWarning, InputError
 from bit.events import EventTable
 from bit.expression import Expression
 from bit.inference import equal_probability_edges, fill, limits
-from bit.metrics import rho2
 from bit.observables import FunctionObservable, Observable
 
 N_BINS = 20
@@ -33,8 +32,8 @@ class Figures:
     ----------
     mse, mse_error : float
         Mean squared error sum w_0 (f - t)^2 / sum w_0 with respect to the target; bootstrap error.
-    rho2 : float
-        Squared correlation with the joint score, or with the target if no coefficient is known.
+    rho2, rho2_error : float
+        Squared correlation with the joint score, or with the target if no coefficient is known; bootstrap error.
     information, information_error : float or None
         Share of the information (rate included) that `N_BINS` bins of the formula keep at the SM; jackknife error.
     limit, limit_error : float or None
@@ -45,6 +44,7 @@ class Figures:
     mse: float
     mse_error: float
     rho2: float
+    rho2_error: float
     information: float | None = None
     information_error: float | None = None
     limit: float | None = None
@@ -83,11 +83,10 @@ def figures(
         One for each formula.
     """
     predicted = np.stack([expression(table) for expression in expressions], axis=-1)
-    errors = (predicted - values[:, np.newaxis]) ** 2
     nominal = table.weights[:, 0]
-    mean, spread = _bootstrapped(errors, nominal, random_state)
     truth = truth_of(table, target)
     reference = values if truth is None else truth
+    (mean, spread), (correlation, scatter) = _bootstrapped(predicted, values, reference, nominal, random_state)
     known = truth is not None and target.term is not None
     judged = []
     for position, expression in enumerate(expressions):
@@ -95,8 +94,8 @@ def figures(
         binned: tuple[float | None, ...] = ()
         if known and target.term is not None and np.ptp(column) > 0.0:
             binned = _binned(column, expression.odd, table, target.term[0], lumi_fb)
-        correlation = float(rho2(reference, column, nominal))
-        judged.append(Figures(float(mean[position]), float(spread[position]), correlation, *binned))
+        found = (float(values[position]) for values in (mean, spread, correlation, scatter))
+        judged.append(Figures(*found, *binned))
     return judged
 
 
@@ -124,13 +123,25 @@ def truth_of(table: EventTable, target: Target) -> FloatArray | None:
         return None
 
 
-def _bootstrapped(errors: FloatArray, weights: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Weighted means, and their standard deviations over replicas with Poisson(1) copies of every event."""
+def _bootstrapped(
+    predicted: FloatArray, values: FloatArray, truth: FloatArray, weights: FloatArray, seed: int
+) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    """Errors and squared correlations of formulas, with their standard deviations over Poisson(1) replicas."""
     rng = np.random.default_rng(seed)
-    weighted = np.column_stack([weights, errors * weights[:, np.newaxis]])
-    total = weighted.sum(axis=0)
-    sums = np.stack([rng.poisson(1.0, len(weights)).astype(np.float64) @ weighted for _ in range(_REPLICAS)])
-    return total[1:] / total[0], (sums[:, 1:] / sums[:, :1]).std(axis=0, ddof=1)
+    # Shifted by the means, so that the variances do not cancel.
+    f, t = (array - weights @ array / weights.sum() for array in (predicted, truth))
+    t = t[:, np.newaxis]
+    parts = (np.ones_like(t), t, t**2, f, f**2, f * t, (predicted - values[:, np.newaxis]) ** 2)
+    weighted = np.hstack(parts) * weights[:, np.newaxis]
+    copies = (rng.poisson(1.0, len(weights)).astype(np.float64) for _ in range(_REPLICAS))
+    sums = np.stack([weighted.sum(axis=0), *(copy @ weighted for copy in copies)])
+    ends = np.cumsum([part.shape[1] for part in parts])
+    nominal, sum_t, sum_t2, sum_f, sum_f2, sum_ft, error = np.split(sums, ends[:-1], axis=1)
+    covariance = sum_ft - sum_f * sum_t / nominal
+    variances = (sum_f2 - sum_f**2 / nominal) * (sum_t2 - sum_t**2 / nominal)
+    correlation = np.divide(covariance**2, variances, out=np.zeros_like(variances), where=variances > 0.0)
+    mse = error / nominal
+    return (mse[0], mse[1:].std(axis=0, ddof=1)), (correlation[0], correlation[1:].std(axis=0, ddof=1))
 
 
 def _binned(

@@ -13,7 +13,7 @@ from bit.distill import ParetoFront, distill
 from bit.distill._polish import Front, polish
 from bit.distill._symmetry import symmetry_of
 from bit.distill._targets import Sample, choose_rows
-from bit.distill.select import N_BINS
+from bit.distill.select import N_BINS, _bootstrapped
 from bit.errors import BitWarning, InputError
 from bit.expression.nodes import complexity
 from bit.expression.parse import parse, to_text
@@ -307,11 +307,28 @@ def test_front_answers_bad_questions(front):
 
 
 def test_one_standard_error(front):
-    mse, error = front.column("mse"), front.column("mse_error")
-    lowest = int(np.argmin(mse))
+    rho2, error = front.column("rho2"), front.column("rho2_error")
+    highest = int(np.argmax(rho2))
     chosen = list(front).index(front.best())
-    assert mse[chosen] <= mse[lowest] + error[lowest]
-    assert chosen == 0 or mse[chosen - 1] > mse[lowest] + error[lowest]
+    assert rho2[chosen] >= rho2[highest] - error[highest]
+    assert (rho2[:chosen] < rho2[highest] - error[highest]).all()
+
+
+def test_errors_are_those_of_other_samples():
+    """The bootstrap errors of one sample are the scatter between samples."""
+    judged = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(2000, 3))
+        truth = x[:, 0] + rng.normal(size=2000)
+        found = _bootstrapped(x[:, :1], truth, truth, np.ones(2000), seed)
+        judged.append(np.ravel(found))
+    mse, mse_error, rho2, rho2_error = np.array(judged).T
+    # Relative errors of 60 samples' scatter: 1 / sqrt(118); of the mean of their bootstrap errors: less.
+    for values, errors in ((mse, mse_error), (rho2, rho2_error)):
+        assert errors.mean() == pytest.approx(values.std(ddof=1), rel=3 / np.sqrt(118))
+    assert mse.mean() == pytest.approx(1.0, abs=4 * mse.std() / np.sqrt(60))
+    assert rho2.mean() == pytest.approx(0.5, abs=4 * rho2.std() / np.sqrt(60))
 
 
 def test_text_has_a_line_for_each(front):

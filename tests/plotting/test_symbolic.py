@@ -15,9 +15,13 @@ from bit.observables import FunctionObservable
 NAMES = ("x_1", "phi")
 
 
+def limits(k, wanted):
+    return (0.2 * 0.5**k, 0.01) if wanted else ()
+
+
 def front(texts=("x_1", "0.5*x_1 + 1.0", "x_1*sin(phi) + 0.5*square(x_1)"), with_limits=True, scale=1.0):
     figures = [
-        Figures(scale * 0.1**k, 0.01 * 0.1**k, 1 - 0.5**k, 0.9, 0.01, *((0.2 * 0.5**k, 0.01) if with_limits else ()))
+        Figures(scale * 0.1**k, 0.01 * 0.1**k, 1 - 0.5**k, 0.01, 0.9, 0.01, *limits(k, with_limits))
         for k in range(len(texts))
     ]
     return ParetoFront([Expression.parse(text, NAMES) for text in texts], figures, {"target_rho2": 0.95})
