@@ -49,6 +49,7 @@ CLOSE = 1.05
 MASS_EDGES = np.array([50.0, 60.0, 68.0, 75.0, 80.0, 84.0, 86.5, 88.5, 90.0, 91.5, 93.0, 95.0, 98.0, 106.0])
 SMALL_MASS_EDGES = np.array([12.0, 14.0, 16.0, 18.0, 20.0, 22.5, 25.0, 27.5, 30.0, 33.0, 37.0, 45.0])
 ANGLE_EDGES = np.linspace(-np.pi, np.pi, 13)
+LATEX = {feature.name: feature.latex for feature in h4l.FEATURES}
 LIGHT = 75.0
 """The figure's panels of m34 and of the angle hold events with m12 below, GeV."""
 
@@ -169,7 +170,7 @@ def draw(path: Path, name: str, formula: Expression, model: bit.BIT, test: bit.E
             axis.axhline(0.0, color=GREY, linewidth=0.8)
             unit = "GeV" if feature.startswith("m") else ""
             axis.set(
-                xlabel=feature_label(feature, unit=unit),
+                xlabel=feature_label(feature, LATEX[feature], unit),
                 xlim=(edges[0], edges[-1]),
                 ylabel=r"$\langle R$ sign $\Phi_{4\ell}\rangle$ [TeV$^2$]"
                 if folded
