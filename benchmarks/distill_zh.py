@@ -10,8 +10,9 @@ The target is 10 (t - <t>) as a function of x_p = pT/mH and x_eta = |eta_Z - eta
 the events of the fit, as in the paper, and on as many others; the events of largest |t| dominate both, so that only
 numbers of one column can be compared; errors are bootstrapped. Polynomials and the forms of the paper are fitted to
 the same events, Eq. 24 with its two flat directions, which the fit removes. All members of the front are shown; the
-best one with few constants is fitted once more, with errors. With two flavours the polynomial of the highest degree
-shows the floor, below which no function of the two inputs comes.
+best one with few constants is fitted once more, with errors. With two flavours at fB = 0 the polynomial of the highest
+degree shows the floor, below which no function of the two inputs comes; at fB = 10 the score saturates, which
+polynomials do not describe.
 """
 
 from __future__ import annotations
@@ -165,7 +166,8 @@ def best_of(front: ParetoFront, train: bit.EventTable, n_constants: int) -> Refi
     """The best formula with so many constants at most, by the training events, fitted to these."""
     weight, truth = train.weights[:, 0], centred(train, train)
     few = [formula for formula in front if formula.n_constants <= n_constants]
-    return refit(min(few, key=lambda formula: float(weight @ (formula(train) - truth) ** 2)), train, truth)
+    best = min(few, key=lambda formula: float(weight @ (formula(train) - truth) ** 2))
+    return refit(best, train, truth, n_starts=1)
 
 
 def parse_arguments() -> argparse.Namespace:
