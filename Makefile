@@ -29,6 +29,8 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/onn.py
 	$(BIN)/python benchmarks/onn_vbf.py
 	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/distill_h4l.py
+	$(BIN)/python benchmarks/distill_zh.py
 	$(BIN)/python benchmarks/startup.py
 
 lint: .venv/.dev

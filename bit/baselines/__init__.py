@@ -5,6 +5,8 @@ ONN, RatioTrick
     and the likelihood ratio of a calibrated classifier between samples.
 SALLY, QuadraticClassifier
     Networks (PyTorch, extra ``neural``): the joint score, and a ratio that is positive by construction.
+Polynomial
+    Least squares of the score by all monomials of the features up to a degree (scikit-learn).
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ _HOME = {
     "RatioTrick": "bit.baselines.ratio_trick",
     "SALLY": "bit.baselines.neural",
     "QuadraticClassifier": "bit.baselines.neural",
+    "Polynomial": "bit.baselines.polynomial",
 }
 
-__all__ = ["ONN", "SALLY", "QuadraticClassifier", "RatioTrick"]
+__all__ = ["ONN", "SALLY", "Polynomial", "QuadraticClassifier", "RatioTrick"]
 
 if TYPE_CHECKING:
     from bit.baselines.neural import SALLY, QuadraticClassifier
     from bit.baselines.onn import ONN
+    from bit.baselines.polynomial import Polynomial
     from bit.baselines.ratio_trick import RatioTrick
 
 
