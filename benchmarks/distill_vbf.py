@@ -1,8 +1,8 @@
 """Formulas for the score of cHWtil in vector-boson fusion, beside those of arXiv:2109.10414 and arXiv:2507.05858.
 
     python benchmarks/distill_vbf.py [--parts front prefactor target interacting reach classifier backends]
-                                     [--events 200000] [--seeds 1 2 3 4 5] [--backend operon] [--jobs 2]
-                                     [--plot data/distill_vbf.png]
+                                     [--events 200000] [--seeds 1 2 3 4 5] [--trees 300] [--points 4000]
+                                     [--restarts 4] [--backend operon] [--jobs 2] [--plot distill_vbf.png]
 
 Events u d -> d u H with the cuts of arXiv:2109.10414; inputs are x1, x2 = pT/mH of the jets, Delta phi and |Delta eta|.
 Mean squared errors are relative to that of Eq. 39 with parameters fitted again on the same events, since the events of
@@ -72,8 +72,8 @@ class Study:
 
     Parameters
     ----------
-    n_events, n_trees, n_jobs : int
-        Events of each sample, trees, threads.
+    n_events, n_trees, n_points, n_restarts, n_jobs : int
+        Events of each sample, trees, rows and restarts of searches, threads.
     seeds : tuple of int
         Of samples and searches.
     backend : str
@@ -84,6 +84,8 @@ class Study:
 
     n_events: int
     n_trees: int
+    n_points: int
+    n_restarts: int
     n_jobs: int
     seeds: tuple[int, ...]
     backend: str
@@ -105,6 +107,8 @@ class Study:
             "features": INPUTS,
             "backend": self.backend,
             "cp_parity": PARITY,
+            "n_points": self.n_points,
+            "n_restarts": self.n_restarts,
             "random_state": seed,
             "n_jobs": self.n_jobs,
         }
@@ -219,7 +223,12 @@ def show_prefactor(study: Study) -> None:
     train, test = study.partons.train, study.partons.test
     reference = eq_39(train, n_starts=1).expression
     rich, spent = study.search(
-        SCORE, train, valid=test, operators=(*OPERATORS, "div", "cosh", "cos"), max_complexity=40, n_restarts=8
+        SCORE,
+        train,
+        valid=test,
+        operators=(*OPERATORS, "div", "cosh", "cos"),
+        max_complexity=40,
+        n_restarts=2 * study.n_restarts,
     )
     plain, _ = study.partons.of_score
     contenders: dict[str, Observable] = {
@@ -316,7 +325,7 @@ def show_interacting(study: Study) -> None:
         cp_parity=None,
         operators=("add", "sub", "mul", "div"),
         max_complexity=40,
-        n_restarts=8,
+        n_restarts=2 * study.n_restarts,
     )
     truth, nominal = bit.TrueScore(TERM)(test), test.weights[:, 0]
     variance = float(nominal @ (truth - nominal @ truth / nominal.sum()) ** 2 / nominal.sum())
@@ -450,7 +459,7 @@ def show_backends(study: Study) -> None:
         try:
             front, spent = study.search(SCORE, table, backend=backend)
         except MissingPackageError as error:
-            print(row(backend, *("" for _ in (*WITHIN, 30)), str(error).splitlines()[0]), flush=True)
+            print(row(backend, *("" for _ in (*WITHIN, 30)), str(error).split(". ")[0]), flush=True)
             continue
         fronts[backend] = front
         found = relative(table, [front.at(size) for size in (*WITHIN, 30)], reference.expression)
@@ -496,6 +505,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--trees", type=int, default=300)
+    parser.add_argument("--points", type=int, default=4000)
+    parser.add_argument("--restarts", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--backend", choices=("pysr", "operon", "symbolnet"), default="operon")
     parser.add_argument("--jobs", type=int, default=2)
@@ -505,7 +516,16 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     given = parse_arguments()
-    study = Study(given.events, given.trees, given.jobs, tuple(given.seeds), given.backend, given.plot)
+    study = Study(
+        n_events=given.events,
+        n_trees=given.trees,
+        n_points=given.points,
+        n_restarts=given.restarts,
+        n_jobs=given.jobs,
+        seeds=tuple(given.seeds),
+        backend=given.backend,
+        plot=given.plot,
+    )
     for part in given.parts:
         PARTS[part](study)
         print(flush=True)
