@@ -63,5 +63,5 @@ def test_formulas_are_better_than_the_published_one():
     chosen = [front.at(size) for size in WITHIN]
     for events in (np.inf, BULK):
         found = relative(table, chosen, reference, events)
-        # Limits hold for 2e5 events; a quarter of them have errors that are twice as large.
+        # Limits are those of 2e5 events; errors are bootstrapped over the events at hand, for both formulas alike.
         assert all(value <= most + 2.0 * error for (value, error), most in zip(found, WITHIN.values(), strict=True))
