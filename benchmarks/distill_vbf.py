@@ -25,6 +25,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -405,7 +406,7 @@ def show_classifier(study: Study) -> None:
         study.search, classifier, train, param=TERM, valid=test, operators=(*OPERATORS, "tanh"), max_complexity=30
     )
     fronts = {study.backend: search()}
-    if study.backend != "symbolnet":
+    if study.backend != "symbolnet" and find_spec("torch") is not None:
         fronts["symbolnet"] = search(backend="symbolnet")
     contenders: dict[str, Observable] = {"pT1 pT2 sin(dphi)": expression(PRODUCT), "classifier": classifier}
     for name, (front, _) in fronts.items():
