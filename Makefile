@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench lint data clean
+.PHONY: demo test test-slow bench distill-pysr lint data clean
 
 demo: .venv/.core
 	$(BIN)/bit demo --out demo
@@ -32,6 +32,11 @@ bench: .venv/.bench
 	$(BIN)/python benchmarks/distill_h4l.py
 	$(BIN)/python benchmarks/distill_zh.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/distill_vbf.py
+
+# The searches of distill_vbf.py with PySR; needs Julia.
+distill-pysr: .venv/.bench
+	$(BIN)/python benchmarks/distill_vbf.py --parts front backends --backend pysr
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
