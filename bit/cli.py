@@ -545,6 +545,8 @@ def _trained(
 
     settings = load_config(config, overrides)
     source = Path(model) if model else Path(settings.output.dir) / "forest.json"
+    if not model and not source.is_file():
+        raise InputError(f"no such file: {source}; make it with 'bit train {config}', or name another with --model.")
     forest = load(source)
     if not isinstance(forest, Forest):
         raise InputError(f"{source} holds a model of type {type(forest).__name__}: give the forest of 'bit train'.")
