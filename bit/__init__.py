@@ -21,10 +21,10 @@ BitError, BitWarning
     What everything here raises and warns.
 BoostedInformationTreeEnsemble
     The same many times on resampled events: errors of the learned functions.
-processes, baselines, inference, inspection, compare, export, distill, plotting, metrics
+processes, baselines, inference, inspection, compare, export, distill, plotting, metrics, conventions
     Simulators, other methods to compare with, limits, what a model has learned, all methods on one sample
     (``bit.compare.compare(table, lumi_fb=300.0)``), file formats of models, formulas
-    (``bit.distill.distill(model, table, param="cHW")``), figures, figures of merit.
+    (``bit.distill.distill(model, table, param="cHW")``), figures, figures of merit, polynomials of other tools.
 """
 
 from __future__ import annotations
@@ -59,7 +59,18 @@ _HOME = {
     "BitError": "bit.errors",
     "BitWarning": "bit.errors",
 }
-_MODULES = ("processes", "baselines", "inference", "inspection", "compare", "export", "distill", "plotting", "metrics")
+_MODULES = (
+    "processes",
+    "baselines",
+    "inference",
+    "inspection",
+    "compare",
+    "export",
+    "distill",
+    "plotting",
+    "metrics",
+    "conventions",
+)
 
 __all__ = [
     "BIT",
@@ -90,6 +101,7 @@ __all__ = [
 if TYPE_CHECKING:
     from bit import baselines as baselines
     from bit import compare as compare
+    from bit import conventions as conventions
     from bit import distill as distill
     from bit import export as export
     from bit import inference as inference

@@ -575,6 +575,8 @@ def _trained(
 
     settings = load_config(config, overrides)
     source = Path(model) if model else Path(settings.output.dir) / "forest.json"
+    if not model and not source.is_file():
+        raise InputError(f"no such file: {source}; make it with 'bit train {config}', or name another with --model.")
     forest = analysis.load_forest(settings, source)
     target = Path(output) if output else analysis.output_folder(settings) / f"{name}.json"
     _check_writable(target)

@@ -139,7 +139,13 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ObservablesConfig:
-    """Section ``[observables]``: features, ``"best"``, ``"learned"``, ``"true"``."""
+    """Section ``[observables]``.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Features, ``"best"`` (the best of them), ``"learned"``, ``"true"``.
+    """
 
     names: tuple[str, ...] = (BEST, LEARNED, TRUE)
 
@@ -277,7 +283,15 @@ class DistillConfig:
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """Section ``[output]``: folder of results, and the seed."""
+    """Section ``[output]``.
+
+    Attributes
+    ----------
+    dir : str
+        Folder of results.
+    seed : int
+        Of the split of the events and of whatever is random.
+    """
 
     dir: str = "out"
     seed: int = 1

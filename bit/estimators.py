@@ -130,14 +130,14 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         Polynomial of the weights.
     output_terms_ : tuple of tuple of str
         Terms of the columns of `predict`.
-    train_loss_, validation_loss_ : ndarray of float64
+    train_loss_, validation_loss_ : ndarray of float64, shape (n_iter_ + 1,)
         sum (w_0 F^T Q F - 2 w^T Q F) of the base and after each tree; the validation loss is scaled to the
-        number of training events.
+        number of training events, and empty without early stopping.
     feature_importances_ : ndarray of float64, shape (n_features,)
         Share of each feature in the information gained.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of str
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
         Their names.
     n_iter_ : int
         Trees kept.

@@ -227,7 +227,7 @@ class EventTable:
 
         Parameters
         ----------
-        rows : array-like of int or bool, or slice
+        rows : array-like of int, shape (n_taken,), of bool, shape (n_events,), or slice
             Row numbers or a mask.
 
         Returns

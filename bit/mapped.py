@@ -90,7 +90,7 @@ def forget(array: npt.NDArray[Any]) -> None:
 
     Parameters
     ----------
-    array : ndarray
+    array : ndarray, any shape
         The array, or a view of it; for arrays that are not memory-mapped nothing happens.
     """
     base: Any = array

@@ -376,7 +376,7 @@ class SALLY(_NeuralModel):
         Terms of the columns of `predict`.
     basis_ : PolynomialBasis
         Polynomial of the weights.
-    train_loss_, validation_loss_ : ndarray of float64
+    train_loss_, validation_loss_ : ndarray of float64, shape (n_epochs,)
         Loss per event after each epoch, the mean over its batches for the former, in units of the mean \|w_0\|; the
         constant with f_a = <w_a / w_0> left out. The latter is empty without early stopping.
     interrupted_ : bool

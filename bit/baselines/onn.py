@@ -122,7 +122,7 @@ class ONN:
         Features.
     n_trees_ : int
         Rounds of boosting that were kept.
-    validation_loss_ : ndarray of float64
+    validation_loss_ : ndarray of float64, shape (n_rounds,)
         Cross-entropy of the validation events after each round.
     trials_ : tuple of Trial
         What ``tune=True`` tried, in order of the loss.

@@ -81,7 +81,7 @@ class RatioTrick:
         Mean sigma(theta) / sigma(theta_0) of them.
     param_names_, feature_names_in_ : tuple of str
         Coefficients and features.
-    validation_loss_ : ndarray of float64
+    validation_loss_ : ndarray of float64, shape (n_trees,)
         Cross-entropy of the validation events after each tree; empty without early stopping.
 
     Raises

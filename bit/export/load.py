@@ -50,7 +50,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     file = existing_file(path)
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise FileFormatError(f"{file} is not JSON, not even a text; give a file written by bit.") from None
+    except json.JSONDecodeError as error:
         raise FileFormatError(f"{file} is not JSON ({error}); give a file written by bit.") from None
     if is_xgboost(document):
         return xgboost_from_document(document, str(file))

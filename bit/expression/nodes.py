@@ -19,7 +19,18 @@ LARGEST = int(np.finfo(np.float64).max)
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A number that a refit may change."""
+    """A number that a refit may change.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+
+    Raises
+    ------
+    InputError
+        If it is not finite.
+    """
 
     value: float
 
@@ -30,7 +41,18 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Integer:
-    """A whole number that belongs to the form, such as an exponent; no refit changes it."""
+    """A whole number that belongs to the form, such as an exponent; no refit changes it.
+
+    Parameters
+    ----------
+    value : int
+        The number.
+
+    Raises
+    ------
+    InputError
+        If it is beyond `LARGEST`.
+    """
 
     value: int
 
@@ -41,14 +63,28 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A feature."""
+    """A feature.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    """
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator of `OPERATORS` and its arguments."""
+    """An operator of `OPERATORS` and its arguments.
+
+    Parameters
+    ----------
+    operator : str
+        Its name.
+    arguments : tuple of node
+        As many as the operator takes.
+    """
 
     operator: str
     arguments: tuple[Node, ...]

@@ -94,7 +94,7 @@ def closure(
         Absolute c/Lambda^2 in TeV^-2.
     observable : callable
         What is histogrammed, of one or more axes; for example a feature, or the learned ratio itself.
-    edges : array-like, or sequence of arrays
+    edges : array-like of shape (n_bins + 1,), or sequence of arrays
         As for `fill`.
 
     Returns

@@ -238,7 +238,7 @@ def regional_information(
         Simulated events; t is the joint score at theta, rate included.
     observable : Observable or callable
         What divides phase space, of one or more axes.
-    edges : array-like, or sequence of arrays
+    edges : array-like of shape (n_bins + 1,), or sequence of arrays
         As for `fill`.
     lumi_fb : float
         Integrated luminosity in fb^-1, positive.

@@ -65,7 +65,7 @@ def power(
     binning : {"equal", "optimal"}, default="equal"
         Bins of r: equally probable under the alternative, or those of `optimal_edges` with the largest
         sum_b (lambda_b - lambda_b')^2 / (lambda_b + lambda_b') of the yields at theta and at the alternative.
-    edges : array-like, or sequence of arrays, optional
+    edges : array-like of shape (n_bins + 1,), or sequence of arrays, optional
         Bins of the observable, as for `fill`, instead of `n_bins`.
     alpha : float, default=0.05
         Size within (0, 0.5].

@@ -179,7 +179,7 @@ class Template:
 
         Parameters
         ----------
-        edges : array-like, or sequence of arrays
+        edges : array-like of shape (n_bins + 1,), or sequence of arrays
             New edges, each one of the present edges of its axis.
 
         Returns
@@ -227,7 +227,7 @@ def fill(
         Events, weights in fb. Not the ones from which the edges were chosen, nor those of a training.
     observable : Observable or callable
         ``observable(table)`` gives (n_events,) or (n_events, n_axes); +-inf is allowed, NaN is not.
-    edges : array-like, or sequence of arrays
+    edges : array-like of shape (n_bins + 1,), or sequence of arrays
         One increasing array per axis; lo <= x < hi, and the last bin of an axis also holds x = hi.
     lumi_fb : float
         Integrated luminosity in fb^-1.
@@ -377,7 +377,7 @@ def as_edges(edges: Any) -> Edges:
 
     Parameters
     ----------
-    edges : array-like, or sequence of arrays
+    edges : array-like of shape (n_bins + 1,), or sequence of arrays
         One increasing array, or one for each axis.
 
     Returns

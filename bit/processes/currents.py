@@ -155,14 +155,14 @@ def two_body_momentum(sqrt_s: FloatArray, m1: float, m2: float) -> FloatArray:
 
     Parameters
     ----------
-    sqrt_s : ndarray of float64
+    sqrt_s : ndarray of float64, any shape
         Invariant mass of both in GeV, at least m1 + m2; below, the result is 0.
     m1, m2 : float
         Their masses in GeV.
 
     Returns
     -------
-    ndarray of float64
+    ndarray of float64, same shape
         In GeV.
     """
     s = sqrt_s**2

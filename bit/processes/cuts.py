@@ -21,7 +21,19 @@ _COMPARE = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less
 
 @dataclass(frozen=True)
 class Cut:
-    """One comparison of a feature, or of its absolute value, with a number."""
+    """One comparison of a feature, or of its absolute value, with a number.
+
+    Attributes
+    ----------
+    feature : str
+        Its name.
+    absolute : bool
+        Whether its absolute value is compared.
+    sign : str
+        Of the comparison.
+    number : float
+        In the unit of the feature.
+    """
 
     feature: str
     absolute: bool

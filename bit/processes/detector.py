@@ -97,13 +97,13 @@ class Response:
 
         Parameters
         ----------
-        size : ndarray of float64
+        size : ndarray of float64, any shape
             pT or energy in GeV, positive; see `measures`.
 
         Returns
         -------
-        ndarray of float64
-            Of the same shape.
+        ndarray of float64, same shape
+            sigma(x), without unit.
         """
         squared = self.stochastic**2 / size + (self.noise / size) ** 2 + self.constant**2 + (self.growth * size) ** 2
         result: FloatArray = np.sqrt(squared)
@@ -114,14 +114,14 @@ class Response:
 
         Parameters
         ----------
-        size : ndarray of float64
+        size : ndarray of float64, any shape
             As for `resolution`.
         normals : ndarray of float64
             Independent standard normal numbers, of the same shape.
 
         Returns
         -------
-        ndarray of float64
+        ndarray of float64, same shape
             1 + normals sigma(x), at least `SMALLEST_FACTOR`.
         """
         return np.maximum(1.0 + normals * self.resolution(size), SMALLEST_FACTOR)
@@ -368,12 +368,12 @@ def standard_normals(uniforms: FloatArray) -> FloatArray:
 
     Parameters
     ----------
-    uniforms : ndarray of float64
+    uniforms : ndarray of float64, any shape
         In [0, 1].
 
     Returns
     -------
-    ndarray of float64
+    ndarray of float64, same shape
         Their quantiles; finite, as 0 and 1 are moved inwards by one rounding.
     """
     result: FloatArray = ndtri(np.clip(uniforms, _EPSILON, 1.0 - _EPSILON))

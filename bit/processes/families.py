@@ -33,6 +33,11 @@ class Family(ABC):
     ----------
     sigma_fb : float, default=1.0
         Cross-section in fb, the same for all theta.
+
+    Raises
+    ------
+    InputError
+        For this or parameters of the family that are out of range.
     """
 
     sigma_fb: float = 1.0

@@ -36,15 +36,15 @@ class Kinematics:
 
     Parameters
     ----------
-    pt1, y1 : ndarray of float64
+    pt1, y1 : ndarray of float64, shape (n,)
         Transverse momentum (GeV) and rapidity of the first jet.
-    pt2, y2 : ndarray of float64
+    pt2, y2 : ndarray of float64, shape (n,)
         The same of the second jet.
-    dphi : ndarray of float64
+    dphi : ndarray of float64, shape (n,)
         Azimuth of the first jet minus that of the second.
-    y_h, pt_h : ndarray of float64
+    y_h, pt_h : ndarray of float64, shape (n,)
         Rapidity and transverse momentum (GeV) of the Higgs boson, which balances the jets.
-    plus, minus : ndarray of float64
+    plus, minus : ndarray of float64, shape (n,)
         E + pz and E - pz in GeV of all three: twice the energies of the incoming partons along +z and -z.
     """
 

@@ -31,12 +31,12 @@ def after_w(partons: IntArray) -> IntArray:
 
     Parameters
     ----------
-    partons : ndarray of int64
+    partons : ndarray of int64, any shape
         PDG identities of quarks and antiquarks.
 
     Returns
     -------
-    ndarray of int64
+    ndarray of int64, same shape
         Partners in the same generation.
     """
     result: IntArray = np.sign(partons) * (np.abs(partons) + np.where(partons % 2 == 0, -1, 1))

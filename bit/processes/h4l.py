@@ -219,7 +219,7 @@ def decay(
 
     Parameters
     ----------
-    m1, m2 : ndarray of float64, shape (n,)
+    m1, m2 : ndarray of float64, any shape
         Masses of the pairs in GeV.
     cos_theta1, cos_theta2 : ndarray of float64, shape (n,)
         Cosine of the angle between l- in the frame of its pair and the flight of the pair.
@@ -254,14 +254,14 @@ def pair_momentum(m1: FloatArray, m2: FloatArray, m_h: float) -> FloatArray:
 
     Parameters
     ----------
-    m1, m2 : ndarray of float64
+    m1, m2 : ndarray of float64, any shape
         Masses of the pairs in GeV, with a sum of at most m_h.
     m_h : float
         Mass of the Higgs boson in GeV.
 
     Returns
     -------
-    ndarray of float64
+    ndarray of float64, same shape
         In GeV.
     """
     squared = (m_h**2 - (m1 + m2) ** 2) * (m_h**2 - (m1 - m2) ** 2)

@@ -95,7 +95,13 @@ class Electroweak:
 
 @dataclass(frozen=True)
 class TensorCouplings:
-    """Coefficients of h V X(V) after electroweak mixing, per unit 1/TeV^2."""
+    """Coefficients of h V X(V) after electroweak mixing, per unit 1/TeV^2.
+
+    Attributes
+    ----------
+    zz, az, aa, ww : float
+        Of two Z, a photon and a Z, two photons, two W.
+    """
 
     zz: float
     az: float
@@ -136,14 +142,14 @@ def propagator(q2: npt.NDArray[Any], mass: float, width: float = 0.0) -> npt.NDA
 
     Parameters
     ----------
-    q2 : ndarray of float64
+    q2 : ndarray of float64, any shape
         Squared momentum in GeV^2.
     mass, width : float
         In GeV; width 0 gives a real result.
 
     Returns
     -------
-    ndarray of float64 or complex128
+    ndarray of float64 or complex128, same shape
         In GeV^-2.
     """
     if width == 0.0:
@@ -153,7 +159,13 @@ def propagator(q2: npt.NDArray[Any], mass: float, width: float = 0.0) -> npt.NDA
 
 @dataclass(frozen=True)
 class Structures:
-    """Lorentz structures of h V V between two currents."""
+    """Lorentz structures of h V V between two currents.
+
+    Attributes
+    ----------
+    sm, even, odd : ndarray of complex128, shape of the currents without their last axis
+        Of the Standard Model, and of the CP-even and the CP-odd tensor, in the units of `structures`.
+    """
 
     sm: ComplexArray
     even: ComplexArray
@@ -221,9 +233,9 @@ class NeutralLine:
 
     Parameters
     ----------
-    z : ndarray
+    z : ndarray or float, any shape
         g_Z (T3 - Q s^2) / (q^2 - mZ^2 + i mZ GammaZ), GeV^-2; the coupling alone for an on-shell Z.
-    photon : ndarray or float
+    photon : ndarray or float, same shape
         e Q / q^2, GeV^-2; 0 for an on-shell Z.
     """
 
@@ -238,18 +250,18 @@ def sm_amplitude(
 
     Parameters
     ----------
-    structure : ndarray
+    structure : ndarray, any shape
         ``structures(...).sm``.
     mass : float
         mZ or mW in GeV.
-    factor : ndarray or float
+    factor : ndarray or float, a shape that broadcasts
         G1 G2, the product of couplings and propagators of the two lines.
     electroweak : Electroweak
         Constants.
 
     Returns
     -------
-    ndarray of complex128
+    ndarray of complex128, shape of both
         M_SM.
     """
     result: npt.NDArray[Any] = (2.0 * mass**2 / electroweak.vev) * factor * structure
@@ -269,7 +281,7 @@ def neutral_tensor_amplitude(
 
     Parameters
     ----------
-    structure : ndarray
+    structure : ndarray, any shape
         ``structures(...).even`` or ``.odd``.
     couplings : TensorCouplings
         Of the CP-even or the CP-odd operators, to match `structure`.
@@ -280,7 +292,7 @@ def neutral_tensor_amplitude(
 
     Returns
     -------
-    ndarray of complex128
+    ndarray of complex128, shape of all
         The amplitude; for coefficients of 1 TeV^-2 its derivative with respect to them.
     """
     mixed = 0.5 * couplings.az * (line1.photon * line2.z + line1.z * line2.photon)
@@ -299,18 +311,18 @@ def charged_tensor_amplitude(
 
     Parameters
     ----------
-    structure : ndarray
+    structure : ndarray, any shape
         ``structures(...).even`` or ``.odd``.
     couplings : TensorCouplings
         Of the CP-even or the CP-odd operators, to match `structure`.
-    factor : ndarray or float
+    factor : ndarray or float, a shape that broadcasts
         G1 G2 with G = (g/sqrt 2)/(q^2 - mW^2).
     electroweak : Electroweak
         Constants.
 
     Returns
     -------
-    ndarray of complex128
+    ndarray of complex128, shape of all
         The amplitude; for coefficients of 1 TeV^-2 its derivative with respect to them.
     """
     result: npt.NDArray[Any] = (-4.0 * electroweak.vev / GEV2_PER_TEV2) * couplings.ww * factor * structure

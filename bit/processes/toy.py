@@ -19,7 +19,15 @@ from bit.events import EventTable
 
 @dataclass(frozen=True)
 class Draw:
-    """Feature, joint score and what else the event knows."""
+    """Feature, joint score and what else the event knows.
+
+    Attributes
+    ----------
+    x, joint_score : ndarray of float64, shape (n_events,)
+        In the units of the toy.
+    latent : dict of str to ndarray, shape (n_events,)
+        What is not a feature.
+    """
 
     x: FloatArray
     joint_score: FloatArray
@@ -36,6 +44,11 @@ class Toy(ABC):
         Order of the polynomial, see the module.
     sigma_fb : float, default=1.0
         Cross-section at theta = 0 in fb.
+
+    Raises
+    ------
+    InputError
+        For these or parameters of the toy that are out of range.
     """
 
     order: int = 2

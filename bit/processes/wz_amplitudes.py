@@ -73,12 +73,12 @@ class WZAmplitudes:
 
         Parameters
         ----------
-        sqrt_s : ndarray of float64
+        sqrt_s : ndarray of float64, any shape
             Invariant mass of WZ in GeV, at least mW + mZ.
 
         Returns
         -------
-        ndarray of float64
+        ndarray of float64, same shape
             In GeV.
         """
         return two_body_momentum(sqrt_s, self.m_w, self.electroweak.m_z)

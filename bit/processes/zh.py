@@ -142,12 +142,12 @@ class ZH:
 
         Parameters
         ----------
-        sqrt_s : ndarray of float64
+        sqrt_s : ndarray of float64, any shape
             Invariant mass of ZH in GeV, at least mZ + mH.
 
         Returns
         -------
-        ndarray of float64
+        ndarray of float64, same shape
             In GeV.
         """
         return z_momentum(sqrt_s, self.electroweak)

@@ -76,14 +76,14 @@ def z_momentum(sqrt_s: FloatArray, electroweak: Electroweak) -> FloatArray:
 
     Parameters
     ----------
-    sqrt_s : ndarray of float64
+    sqrt_s : ndarray of float64, any shape
         Invariant mass of ZH in GeV, at least mZ + mH.
     electroweak : Electroweak
         Masses.
 
     Returns
     -------
-    ndarray of float64
+    ndarray of float64, same shape
         In GeV.
     """
     return two_body_momentum(sqrt_s, electroweak.m_z, electroweak.m_h)
@@ -144,15 +144,15 @@ class Scattering(NamedTuple):
 
     Parameters
     ----------
-    sqrt_s : ndarray of float64
+    sqrt_s : ndarray of float64, shape (n,)
         Partonic energy in GeV.
-    y : ndarray of float64
+    y : ndarray of float64, shape (n,)
         Rapidity of the ZH system.
-    cos_theta : ndarray of float64
+    cos_theta : ndarray of float64, shape (n,)
         Cosine of the angle between Z and +z in the partonic frame.
-    pt : ndarray of float64
+    pt : ndarray of float64, shape (n,)
         Transverse momentum of the Z in GeV.
-    jacobian : ndarray of float64
+    jacobian : ndarray of float64, shape (n,)
         d(sqrt_s, y/2, cosT/2)/d(uniforms), in GeV.
     """
 

@@ -147,7 +147,7 @@ def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str, 
     ----------
     weights : ndarray of float64, shape (n, n_terms)
         Weights of the events, the nominal one first, sum w_0 > 0.
-    columns : ndarray of int64
+    columns : ndarray of int64, shape (n_columns,)
         Columns to be learned.
     name : {"mixed", "count", "nominal", "loss"}
         "count" counts events, "nominal" is the size of w_0, "loss" is the mean over the terms of an event's share

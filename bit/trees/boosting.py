@@ -59,7 +59,7 @@ class BoostingPlan:
         Bins of a feature.
     bin_weights : str
         What the quantiles of the bins count.
-    base_points : array or None
+    base_points : ndarray of float64, shape (n_points, n_params), or None
         Points of the metric; None scales every term by its spread.
     positive : bool
         Whether the weights in every leaf must have a polynomial that is nowhere negative.
@@ -116,7 +116,7 @@ class BoostingResult:
         Prediction before the first tree.
     train_loss : ndarray of float64, shape (n_trees + 1,)
         Loss of the base and after each tree.
-    validation_loss : ndarray of float64
+    validation_loss : ndarray of float64, shape (n_trees + 1,)
         The same on the validation events, scaled to the size of the training sample; empty without.
     interrupted : bool
         Whether Ctrl-C ended the fit.
@@ -162,7 +162,7 @@ def bin_events(
         Training events, sum w_0 > 0.
     validation : EventTable or None
         Events for early stopping.
-    columns : ndarray of int64
+    columns : ndarray of int64, shape (n_columns,)
         Columns of the weights to be learned.
     plan : BoostingPlan
         Settings.
