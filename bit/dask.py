@@ -234,8 +234,8 @@ class _FrameReader:
         names = [str(name) for name in content.columns]
         if self.basis is None or len(self.weights) != self.basis.n_terms:
             raise InputError(
-                f"partitions are DataFrames, with weights={list(self.weights)}: give basis=, and as weights= one column "
-                "for each of its terms."
+                f"partitions are DataFrames, with weights={list(self.weights)}: give basis=, and weights= with one "
+                "column for each of its terms."
             )
         features = [name for name in names if name not in self.weights] if self.features is None else self.features
         for name in (*self.weights, *features):
@@ -611,8 +611,8 @@ class _ClusterSample(Sample):
             for place in late
         )
         return (
-            f"no answer within timeout={self.timeout:g} s of {names or 'the tasks that add up'}; a worker that is paused "
-            "has too little memory: give smaller partitions, more workers, or a longer timeout."
+            f"no answer within timeout={self.timeout:g} s of {names or 'the tasks that add up'}; a worker that is "
+            "paused has too little memory: give smaller partitions, more workers, or a longer timeout."
         )
 
     def _raise(self, place: _Place, error: BaseException) -> None:
