@@ -171,7 +171,7 @@ class DaskBoostedInformationTree:
         dask.array.Array of float64, shape (n_events, n_trained_terms)
             One chunk for each partition, of a length that is known once it is computed.
         """
-        dask, array = (require(name, for_="bit.dask") for name in ("dask", "dask.array"))
+        dask, array = require("dask", for_="bit.dask"), require("dask.array", for_="bit.dask")
         # One node of the graph: the model travels once to each worker.
         model = dask.delayed(self.model_)
         width = len(self.model_.output_terms_)

@@ -269,7 +269,7 @@ class Ranked(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class Ranking(Ranked):
     """Values in an array; what their methods do says `Ranked`.
 
     Attributes

@@ -2,7 +2,7 @@
 
 A shard owns its rows for good: a node's events are the union of one segment in every shard, so that threads
 share nothing but the integer histograms, which are added up. All that `Shards` asks of one is in the methods of
-`Shard`, which take and give small arrays: trees, values, scales; sums and largest values. Shards may therefore lie
+`_Shard`, which take and give small arrays: trees, values, scales; sums and largest values. Shards may therefore lie
 in other processes (`bit.dask`).
 """
 
@@ -121,7 +121,7 @@ class Split(NamedTuple):
     sums_right: bool
 
 
-class View:
+class _View:
     """The events of a shard, or their CP images, divided into the nodes of the current tree."""
 
     def __init__(self, n: int, mirror: Mirror | None, n_edges: IntArray) -> None:
@@ -180,7 +180,7 @@ def _zeros(n: int) -> IntArray:
     return sums
 
 
-class Shard:
+class _Shard:
     """Events of one thread, or of one process.
 
     Records of codes, nominal weight and residuals make a row one piece of memory, to be added to histograms; the
@@ -188,7 +188,7 @@ class Shard:
     """
 
     def __init__(
-        self, weights: FloatArray, n_features: int, n_residuals: int, n_directions: int, views: list[View]
+        self, weights: FloatArray, n_features: int, n_residuals: int, n_directions: int, views: list[_View]
     ) -> None:
         self.n_features = n_features
         self.n_residuals = n_residuals
@@ -374,7 +374,7 @@ class Shard:
 
 def plant_shard(
     weights: FloatArray, n_edges: IntArray, n_residuals: int, n_directions: int, mirror: Mirror | None
-) -> Shard:
+) -> _Shard:
     """Make a shard, whose codes are still to be filled in.
 
     Parameters
@@ -390,11 +390,11 @@ def plant_shard(
 
     Returns
     -------
-    Shard
+    _Shard
         The shard.
     """
-    views = [View(len(weights), m, n_edges) for m in ([None] if mirror is None else [None, mirror])]
-    return Shard(weights, len(n_edges), n_residuals, n_directions, views)
+    views = [_View(len(weights), m, n_edges) for m in ([None] if mirror is None else [None, mirror])]
+    return _Shard(weights, len(n_edges), n_residuals, n_directions, views)
 
 
 def merge(by: np.ufunc | tuple[np.ufunc, ...], parts: Sequence[Any]) -> Any:
