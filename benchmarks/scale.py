@@ -138,7 +138,7 @@ def on_cluster(n_events: int, arguments: argparse.Namespace) -> dict[str, Any]:
     half, n_features = n_events // 2, arguments.features
     tables = [as_table(half, n_features, number) for number in (0, 1)]
     table = tables[0].concat(tables[1])
-    settings = {"n_estimators": arguments.trees, "max_depth": arguments.depth}
+    settings = {"n_estimators": arguments.trees, "max_depth": arguments.depth, "n_jobs": 2}
     boosting = {"max_depth": arguments.depth, "eta": 0.2, "max_bin": 255, "tree_method": "hist", "nthread": 2}
     found: dict[str, Any] = {}
 
@@ -154,8 +154,8 @@ def on_cluster(n_events: int, arguments: argparse.Namespace) -> dict[str, Any]:
     def counting(sample: Any, function: Any, call: Any, by: Any) -> Any:
         begin = time.perf_counter()
         answer = gather(sample, function, call, by)
-        size = sum(np.asarray(part).nbytes for part in (answer if isinstance(answer, tuple) else [answer]))
-        name = call.requests[-1][0] if call is not None and by is not None else "other"
+        size = sum(getattr(part, "nbytes", 8) for part in (answer if isinstance(answer, tuple) else [answer]))
+        name = "other" if call is None else call.requests[-1][0]
         calls.append((name, size, time.perf_counter() - begin))
         return answer
 
@@ -180,7 +180,7 @@ def on_cluster(n_events: int, arguments: argparse.Namespace) -> dict[str, Any]:
                 for name in dict.fromkeys(call[0] for call in calls)
                 for sizes, times in [zip(*[call[1:] for call in calls if call[0] == name], strict=True)]
             }
-            local = bit.BIT(n_jobs=2, terms=terms, **settings)
+            local = bit.BIT(terms=terms, **settings)
             timed(f"local {functions}", lambda local=local: local.fit(table))
             if as_document(model.forest_) != as_document(local.forest_):
                 raise SystemExit("the forests differ")
