@@ -200,14 +200,14 @@ def on_cluster(n_events: int, arguments: argparse.Namespace) -> dict[str, Any]:
         distributed.wait(arrays)
 
         def xgboost_on_cluster() -> None:
-            data = xgboost.dask.DaskQuantileDMatrix(client, arrays[0], arrays[1], weight=arrays[2])
+            data = xgboost.dask.DaskQuantileDMatrix(client, arrays[0], arrays[1], weight=arrays[2], max_bin=255)
             xgboost.dask.train(client, boosting, data, num_boost_round=arguments.trees)
 
         timed("xgboost cluster", xgboost_on_cluster)
     target, nominal = table.weights[:, 1] / table.weights[:, 0], table.weights[:, 0]
 
     def xgboost_here() -> None:
-        data = xgboost.QuantileDMatrix(table.features, target, weight=nominal, nthread=2)
+        data = xgboost.QuantileDMatrix(table.features, target, weight=nominal, nthread=2, max_bin=255)
         xgboost.train(boosting, data, arguments.trees)
 
     timed("xgboost local", xgboost_here)

@@ -25,7 +25,7 @@ from sklearn.base import clone
 
 import bit
 from bit.basis import FloatArray, PolynomialBasis
-from bit.errors import BitWarning, ClusterError, InputError, near_match
+from bit.errors import BitError, BitWarning, ClusterError, InputError, near_match
 from bit.estimators import BoostedInformationTree
 from bit.events import EventTable
 from bit.kernels.dtypes import CODE, FEATURE, N_CODES
@@ -139,9 +139,9 @@ class DaskBoostedInformationTree:
 
         Raises
         ------
-        InputError
-            As `BoostedInformationTree.fit`; for partitions with other columns or terms than the first one, and for
-            parameters that are not for clusters.
+        InputError, FileFormatError
+            As `BoostedInformationTree.fit` and `bit.read_root`; for partitions with other columns or terms than the
+            first one, and for parameters that are not for clusters.
         ClusterError
             If a worker runs out of memory, does not answer in time, or a partition loses its worker for
             the fourth time.
@@ -596,7 +596,8 @@ class _ClusterSample(Sample):
                 self._raise(place, error)
         if lost:
             return lost
-        raise ClusterError(f"the cluster gave up (state of the sum: {result.status}); look at its logs.")
+        error = result.exception() if result.status == "error" else result.status
+        raise ClusterError(f"the cluster could not add up what its workers found ({error}); look at its logs.")
 
     def _gone(self) -> list[int]:
         """Which parts were on workers that are no longer there."""
@@ -616,8 +617,8 @@ class _ClusterSample(Sample):
         )
 
     def _raise(self, place: _Place, error: BaseException) -> None:
-        if isinstance(error, InputError):
-            raise InputError(f"partition {place.number}: {error}") from error
+        if isinstance(error, BitError):
+            raise type(error)(f"partition {place.number}: {error}") from error
         remedy = "; give smaller partitions or more memory" if isinstance(error, MemoryError) else ""
         raise ClusterError(
             f"partition {place.number} on worker {place.worker}: {type(error).__name__}: {error}{remedy}."

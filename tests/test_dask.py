@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import bit
-from bit.errors import BitWarning, ClusterError, InputError
+from bit.errors import BitWarning, ClusterError, FileFormatError, InputError
 from bit.trees.forest_json import as_document
 
 dask = pytest.importorskip("dask")
@@ -85,9 +85,11 @@ def assert_same(trained, **parameters):
         {},
         {"cp_parity": PARITY},
         {"strategy": "separate", "n_estimators": 2, "terms": ["a", ("a", "b")]},
-        {"bin_weights": "count", "max_leaf_nodes": 6, "max_bins": 20},
-        {"bin_weights": "nominal", "terms": ["a"]},
-        {"bin_weights": "loss", "sketch": 2, "max_features": 0.5, "random_state": 3},
+        pytest.param({"bin_weights": "count", "max_leaf_nodes": 6, "max_bins": 20}, marks=pytest.mark.slow),
+        pytest.param({"bin_weights": "nominal", "terms": ["a"]}, marks=pytest.mark.slow),
+        pytest.param(
+            {"bin_weights": "loss", "sketch": 2, "max_features": 0.5, "random_state": 3}, marks=pytest.mark.slow
+        ),
     ],
     ids=["joint", "parity", "separate", "count", "nominal", "sketch"],
 )
@@ -249,6 +251,29 @@ def sleeper(number):
 def test_worker_that_does_not_answer(client):
     with pytest.raises(ClusterError, match=r"no answer within timeout=2 s of partition 0 on tcp.*\(running\)"):
         DaskBoostedInformationTree(client, timeout=2.0, **SMALL).fit([dask.delayed(sleeper)(0)])
+
+
+def test_damaged_file(client, tmp_path):
+    path = tmp_path / "events.root"
+    path.write_bytes(b"nothing")
+    with pytest.raises(FileFormatError, match="partition 0: .*events.root"):
+        DaskBoostedInformationTree(client, **SMALL).fit([path])
+
+
+@pytest.mark.slow
+def test_two_trainings_at_once(client):
+    found = {}
+
+    def train(max_depth):
+        found[max_depth] = DaskBoostedInformationTree(client, n_estimators=4, max_depth=max_depth).fit(delayed_parts())
+
+    threads = [threading.Thread(target=train, args=[max_depth]) for max_depth in (2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    for max_depth in (2, 3):
+        assert_same(found[max_depth], n_estimators=4, max_depth=max_depth)
 
 
 @pytest.mark.slow
