@@ -160,7 +160,7 @@ def on_cluster(n_events: int, arguments: argparse.Namespace) -> dict[str, Any]:
         return answer
 
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         parts = [dask.delayed(as_table)(half, n_features, number) for number in (0, 1)]

@@ -99,7 +99,7 @@ class DaskBoostedInformationTree:
     >>> from bit.dask import DaskBoostedInformationTree
     >>> from bit.processes.analytic import PowerLaw
     >>> parts = [delayed(PowerLaw().sample)(1000, seed=seed) for seed in (1, 2)]
-    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
     ...     model = DaskBoostedInformationTree(client, n_estimators=5).fit(parts)
     ...     model.model_.n_iter_, model.predict(parts).compute().shape
     (5, (2000, 2))

@@ -65,7 +65,7 @@ def delayed_parts():
 def client():
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="2GB"
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit="2GB"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -256,7 +256,7 @@ def test_worker_that_does_not_answer(client):
 def test_damaged_file(client, tmp_path):
     path = tmp_path / "events.root"
     path.write_bytes(b"nothing")
-    with pytest.raises(FileFormatError, match="partition 0: .*events.root"):
+    with pytest.raises(FileFormatError, match=r"partition 0: .*events\.root"):
         DaskBoostedInformationTree(client, **SMALL).fit([path])
 
 
@@ -279,7 +279,7 @@ def test_two_trainings_at_once(client):
 @pytest.mark.slow
 def test_partition_that_kills_its_workers():
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
         pytest.raises(ClusterError, match="partition 1 lost its worker 4 times"),
     ):
@@ -289,7 +289,7 @@ def test_partition_that_kills_its_workers():
 @pytest.mark.slow
 def test_cluster_of_one_that_is_killed(monkeypatch):
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         [pid] = client.run(os.getpid).values()
