@@ -726,6 +726,11 @@ class _ClusterRanking:
     def n_values(self) -> int:
         return self.sample.n_events * len(self.columns)
 
+    @property
+    def bucket_bits(self) -> int:
+        # Of many events too many would share the buckets of the quantiles, and travel.
+        return min(max(16, self.n_values.bit_length() - 3), 20)
+
     def _ask(self, method: str, *arguments: Any, by: Any) -> Any:
         return self.sample.ask("rank", method, self.columns, self.symmetric, *arguments, by=by)
 

@@ -22,7 +22,7 @@ from bit.trees.mirror import Mirror
 BIN_WEIGHTS = ("mixed", "count", "nominal", "loss")
 MAX_BINS = 255  # codes 0 to 254; code 255 is NaN
 _KEY_OF_ZERO = 1 << 31  # see kernels.sorting
-_BUCKET_BITS = 16  # so many buckets stay in the second cache
+_BUCKET_BITS = 16
 _MANY = 1_000_000
 _BLOCK = 8192  # rows cast at a time: a block of features and its codes stay in the cache
 
@@ -253,6 +253,10 @@ class Ranked(Protocol):
     def n_values(self) -> int:
         """Number of values, NaN among them."""
 
+    @property
+    def bucket_bits(self) -> int:
+        """Logarithm of the largest number of buckets; thresholds do not depend on it."""
+
     def key_range(self) -> tuple[int, int, int]:
         """Smallest and largest key, and the number of values that are not NaN; see ``kernels.sorting``."""
 
@@ -287,6 +291,11 @@ class Ranking(Ranked):
     def n_values(self) -> int:
         """Number of values."""
         return len(self.values)
+
+    @property
+    def bucket_bits(self) -> int:
+        """So few that the buckets stay in the second cache."""
+        return _BUCKET_BITS
 
     def key_range(self) -> tuple[int, int, int]:
         """Range of the keys."""
@@ -350,7 +359,7 @@ def _edges_between(ranked: Ranked, max_bins: int) -> npt.NDArray[np.float32]:
     lowest, highest, n_valid = ranked.key_range()
     if n_valid == 0:
         return np.empty(0, dtype=FEATURE)
-    shift = max(0, (highest - lowest).bit_length() - _BUCKET_BITS)
+    shift = max(0, (highest - lowest).bit_length() - ranked.bucket_bits)
     counts, weights = ranked.fill(lowest, shift, ((highest - lowest) >> shift) + 1)
     before = np.cumsum(weights) - weights
     total = int(before[-1] + weights[-1])
