@@ -244,13 +244,13 @@ def killer(number):
 
 
 def sleeper(number):
-    time.sleep(30)
+    time.sleep(5)
     return make_part(number)
 
 
 def test_worker_that_does_not_answer(client):
-    with pytest.raises(ClusterError, match=r"no answer within timeout=2 s of partition 0 on tcp.*\(running\)"):
-        DaskBoostedInformationTree(client, timeout=2.0, **SMALL).fit([dask.delayed(sleeper)(0)])
+    with pytest.raises(ClusterError, match=r"no answer within timeout=1 s of partition 0 on tcp.*\(running\)"):
+        DaskBoostedInformationTree(client, timeout=1.0, **SMALL).fit([dask.delayed(sleeper)(0)])
 
 
 def test_damaged_file(client, tmp_path):
