@@ -46,6 +46,7 @@ from bit.kernels.splitting import _count, _effective
 from bit.threads import Threads
 from bit.trees.boosting import BinnedEvents, BoostingPlan, _Booster, bin_events
 from bit.trees.grower import GrowthRules, Tree, _Candidate, _Grower
+from bit.trees.sample import TableSample
 from bit.trees.shards import Shards
 
 TRAIN, TEST, REPLICAS = 200_000, 100_000, 200
@@ -376,9 +377,9 @@ class _Training(_Booster):
         super().__init__(events, columns, plan, Threads(1))
         self.choose_metric()
         self.grower = GROWERS[rule]
-        self.values = Values.of(events.train.features, self.shards)
+        self.values = Values.of(events.train.table.features, self.shards)
         self.watched = None
-        self.test, self.test_shards = test, self.shards_of(test, 0)
+        self.test, self.test_shards = test, self.shards_of(TableSample(test), 0)
         self.start(self.test_shards, self.metric)
         self.predictions: list[np.ndarray] = []
         self.times: list[float] = []
@@ -506,9 +507,9 @@ def main() -> None:
             test = sample(name, term, TEST, 100, arguments.cache)
             for depth in DEPTHS:
                 columns = np.array([1])
-                small = bin_events(train.take(slice(0, 5000)), None, columns, plan_of(depth), Threads(1))
+                small = bin_events(TableSample(train.take(slice(0, 5000))), None, columns, plan_of(depth), Threads(1))
                 trained(small, test.take(slice(0, 100)), depth, 0.0)  # compiled, warm
-                events = bin_events(train, None, columns, plan_of(depth), Threads(1))
+                events = bin_events(TableSample(train), None, columns, plan_of(depth), Threads(1))
                 forests = trained(events, test, depth, arguments.seconds)
                 compare(f"{name}, {term} | {depth}", forests, test.joint_ratio()[:, 0], test.weights[:, 0])
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from bit.artefacts import require_schema, seal, write_document
@@ -63,7 +64,9 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
         Seed of the resampling and of what is random in the members; that of `model_` is the estimator's own.
         A bootstrap member has its own stream: the first ten of twenty members are the ten of a smaller ensemble.
     n_jobs : int or None, default=None
-        Threads within every training and prediction, in place of the estimator's; None for all processors.
+        Threads within every training and prediction, in place of the estimator's; None for all processors. Members
+        are trained one after the other; several at a time, with the same result, under
+        ``joblib.parallel_config(backend=..., n_jobs=...)``, where `n_jobs` here should be 1.
         The result does not depend on it.
     verbose : int, default=0
         1 draws a progress bar over the trainings, in place of the estimator's.
@@ -220,19 +223,34 @@ class BoostedInformationTreeEnsemble(RegressorMixin, BaseEstimator):  # type: ig
         return self
 
     def _train_members(self, model: BoostedInformationTree, table: EventTable) -> Iterator[Forest]:
-        """Resample and train, one member after the other."""
+        """Train one member after the other, or as many at a time as ``joblib.parallel_config`` says."""
         seeds = np.random.SeedSequence(self.random_state)
-        for m, seed in enumerate(seeds.spawn(self.n_members)):
-            rng = np.random.default_rng(seed)
-            seen = self._resampled(table, m, rng, np.random.default_rng(seeds))
-            member = _member_like(model, seen, *self._shares()).set_params(random_state=int(rng.integers(2**31)))
-            with warnings.catch_warnings():
-                # Of constant features the model has told already, and an unfinished member is dropped.
-                warnings.simplefilter("ignore", BitWarning)
-                member.fit(seen)
-            if member.interrupted_:
+        trainings = (
+            delayed(self._train_member)(model, table, m, seed, seeds)
+            for m, seed in enumerate(seeds.spawn(self.n_members))
+        )
+        for member in Parallel(return_as="generator")(trainings):
+            if member is None:
                 raise KeyboardInterrupt
-            yield member.forest_
+            yield member
+
+    def _train_member(
+        self,
+        model: BoostedInformationTree,
+        table: EventTable,
+        m: int,
+        seed: np.random.SeedSequence,
+        seed_of_groups: np.random.SeedSequence,
+    ) -> Forest | None:
+        """Resample and train; None if Ctrl-C ended it."""
+        rng = np.random.default_rng(seed)
+        seen = self._resampled(table, m, rng, np.random.default_rng(seed_of_groups))
+        member = _member_like(model, seen, *self._shares()).set_params(random_state=int(rng.integers(2**31)))
+        with warnings.catch_warnings():
+            # Of constant features the model has told already, and an unfinished member is dropped.
+            warnings.simplefilter("ignore", BitWarning)
+            member.fit(seen)
+        return None if member.interrupted_ else member.forest_
 
     def _shares(self) -> tuple[float, float]:
         """Share of the events, and of their effective number, that a member sees."""

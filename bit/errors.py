@@ -22,6 +22,10 @@ class MissingPackageError(BitError, ImportError):
     """An optional package is needed for this and not installed."""
 
 
+class ClusterError(BitError, RuntimeError):
+    """A cluster did not do what was asked of it: workers died, ran out of memory, or did not answer."""
+
+
 class BitWarning(UserWarning):
     """Something was dropped, projected, interrupted or approximated, and the result goes on."""
 

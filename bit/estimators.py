@@ -29,6 +29,7 @@ from bit.trees.checkpoint import Checkpoint
 from bit.trees.forest import ExactParity, Forest
 from bit.trees.forest_json import to_json
 from bit.trees.grower import GrowthRules
+from bit.trees.sample import Sample, TableSample
 from bit.trees.threads import n_threads_for
 
 # A sum of nominal weights that is a smaller fraction of their sizes is rounding.
@@ -263,7 +264,7 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
     # ------------------------------------------------------------------ training
     def fit(
         self,
-        X: EventTable | EventStream | npt.ArrayLike,
+        X: EventTable | EventStream | Sample | npt.ArrayLike,
         y: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
         *,
@@ -276,8 +277,9 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
 
         Parameters
         ----------
-        X : EventTable, EventStream, or array-like or DataFrame of shape (n_events, n_features)
-            Events with their weights, those of `bit.stream_root`, or features alone.
+        X : EventTable, EventStream, Sample, or array-like or DataFrame of shape (n_events, n_features)
+            Events with their weights, those of `bit.stream_root`, those of a cluster (`bit.dask` makes them), or
+            features alone.
         y : array-like of shape (n_events,) or (n_events, n_terms), optional
             With arrays: the ratios w_k / w_0. Several columns are independent linear terms, or the terms
             of `basis` but the nominal one.
@@ -318,37 +320,36 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         plan = self._plan()
         if isinstance(X, EventStream):
             X = X.table()
-        table, basis_in = _as_table(X, y, sample_weight, basis)
-        _require_positive_sum(table.weights[:, 0])
-        columns = self._columns(table.basis)
+        sample, basis_in = _as_sample(X, y, sample_weight, basis)
+        _require_positive_sum(sample)
+        columns = self._columns(sample.basis)
         if self.positive:
-            require_complete(basis_in, tuple(table.basis.terms[k] for k in columns))
+            require_complete(basis_in, tuple(sample.basis.terms[k] for k in columns))
         rng = np.random.default_rng(self.random_state)
-        train, validation = self._divide(table, rng)
-        if len(train.weights) < 2 * self.min_samples_leaf:
+        train, validation = self._divide(sample, rng)
+        if train.n_events < 2 * self.min_samples_leaf:
             raise InputError(
-                f"n_samples={len(train.weights)} events to train on: two leaves of "
+                f"n_samples={train.n_events} events to train on: two leaves of "
                 f"min_samples_leaf={self.min_samples_leaf} events need {2 * self.min_samples_leaf}; use more events "
                 "or smaller leaves."
             )
         if not isinstance(checkpoint_every, (int, np.integer)) or checkpoint_every < 1:
             raise InputError(f"checkpoint_every={checkpoint_every!r}: a positive number of trees is needed.")
-        saved = Checkpoint(checkpoint, int(checkpoint_every), self._settings(table, plan), resume)
-        n_events, n_features = train.features.shape
-        with Threads(n_threads_for(n_events, n_features, self.leaf, self.n_jobs)) as threads:
+        saved = Checkpoint(checkpoint, int(checkpoint_every), self._settings(sample, plan), resume)
+        with Threads(n_threads_for(train.n_events, len(train.feature_names), self.leaf, self.n_jobs)) as threads:
             events = bin_events(train, validation, columns, plan, threads)
             results = self._boost(events, columns, plan, rng, threads, saved)
-        names = [str(name) for name in table.feature_names]
-        self._y_is_1d = not isinstance(X, EventTable) and np.ndim(np.asarray(y)) == 1
+        names = [str(name) for name in sample.feature_names]
+        self._y_is_1d = not isinstance(X, (EventTable, Sample)) and np.ndim(np.asarray(y)) == 1
         self.basis_ = basis_in
-        self.output_terms_ = tuple(table.basis.terms[k] for k in columns)
+        self.output_terms_ = tuple(sample.basis.terms[k] for k in columns)
         self.n_features_in_ = len(names)
-        if isinstance(X, EventTable) or hasattr(X, "columns"):
+        if isinstance(X, (EventTable, Sample)) or hasattr(X, "columns"):
             self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self.forest_ = self._forest(results, events, table, columns)
-        self._count_projected(table)
+        self.forest_ = self._forest(results, events, sample, columns)
+        self._count_projected(sample)
         self.train_loss_ = _summed([result.train_loss for result in results])
         self.validation_loss_ = _summed([result.validation_loss for result in results])
         self.n_iter_ = self.forest_.n_trees
@@ -396,7 +397,7 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         self,
         results: list[BoostingResult],
         events: BinnedEvents,
-        table: EventTable,
+        sample: Sample,
         columns: npt.NDArray[np.int64],
     ) -> Forest:
         config = {name: _jsonable(value) for name, value in self.get_params().items()}
@@ -415,22 +416,22 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             output_terms=self.output_terms_,
             basis=self.basis_,
             cp=cp,
-            feature_names=table.feature_names,
-            units=table.units or (),
+            feature_names=sample.feature_names,
+            units=sample.units or (),
             config={
                 "estimator": type(self).__name__,
                 "parameters": config,
-                "n_events": table.n_events,
-                "sigma_fb": table.sigma_fb,
+                "n_events": sample.n_events,
+                "sigma_fb": float(sample.sums(np.zeros(1, dtype=np.int64))[0]),
                 "target_is_1d": self._y_is_1d,
                 "bit_version": bit.__version__,
             },
         )
 
-    def _count_projected(self, table: EventTable) -> None:
+    def _count_projected(self, sample: Sample) -> None:
         """Keep the share of projected training events, in the forest as well."""
         if self.positive:
-            self.projected_fraction_ = self.projected_fraction(table)
+            self.projected_fraction_ = self.projected_fraction(sample.table)
             config = {**self.forest_.config, "projected_fraction": self.projected_fraction_}
             self.forest_ = replace(self.forest_, config=config)
         elif hasattr(self, "projected_fraction_"):
@@ -497,15 +498,15 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             show_progress=self.verbose > 0,
         )
 
-    def _settings(self, table: EventTable, plan: BoostingPlan) -> dict[str, Any]:
+    def _settings(self, sample: Sample, plan: BoostingPlan) -> dict[str, Any]:
         """What a training that is continued must have in common with that of its checkpoint."""
         parameters = {name: _jsonable(value) for name, value in self.get_params().items() if name not in _FREE}
         return {
             **parameters,
             "learning_rate": plan.learning_rate,
-            "n_events": table.n_events,
-            "features": list(table.feature_names),
-            "terms of the weights": [list(term) for term in table.basis.terms],
+            "n_events": sample.n_events,
+            "features": list(sample.feature_names),
+            "terms of the weights": [list(term) for term in sample.basis.terms],
         }
 
     def _columns(self, basis: PolynomialBasis) -> npt.NDArray[np.int64]:
@@ -516,9 +517,10 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise InputError(f"terms={self.terms!r}: name at least one term besides the nominal one.")
         return np.array(columns, dtype=np.int64)
 
-    def _divide(self, table: EventTable, rng: np.random.Generator) -> tuple[EventTable, EventTable | None]:
+    def _divide(self, sample: Sample, rng: np.random.Generator) -> tuple[Sample, Sample | None]:
         if not self.early_stopping:
-            return table, None
+            return sample, None
+        table = sample.table
         n_validation = round(self.validation_fraction * table.n_events)
         if not 1 <= n_validation < table.n_events:
             raise InputError(
@@ -526,9 +528,11 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
                 "empty: use more events or early_stopping=False."
             )
         order = rng.permutation(table.n_events)
-        train, validation = table.take(np.sort(order[n_validation:])), table.take(np.sort(order[:n_validation]))
-        _require_positive_sum(train.weights[:, 0])
-        _require_positive_sum(validation.weights[:, 0])
+        train, validation = (
+            TableSample(table.take(np.sort(rows))) for rows in (order[n_validation:], order[:n_validation])
+        )
+        for part in (train, validation):
+            _require_positive_sum(part)
         return train, validation
 
     # ------------------------------------------------------------------ prediction
@@ -742,6 +746,19 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
 BIT = BoostedInformationTree
 
 
+def _as_sample(
+    X: EventTable | Sample | npt.ArrayLike,
+    y: npt.ArrayLike | None,
+    sample_weight: npt.ArrayLike | None,
+    basis: PolynomialBasis | None,
+) -> tuple[Sample, PolynomialBasis | None]:
+    """Return the events, and the basis that the user gave."""
+    if isinstance(X, Sample):
+        return X, X.basis
+    table, basis_in = _as_table(X, y, sample_weight, basis)
+    return TableSample(table), basis_in
+
+
 def _as_table(
     X: EventTable | npt.ArrayLike,
     y: npt.ArrayLike | None,
@@ -814,13 +831,13 @@ def _as_features(X: Any) -> npt.NDArray[np.floating]:
     return as_features(_as_numbers(X, "X", ensure_2d=True))
 
 
-def _require_positive_sum(nominal: FloatArray) -> None:
-    if not nominal.any():
+def _require_positive_sum(sample: Sample) -> None:
+    total, size = float(sample.sums(np.zeros(1, dtype=np.int64))[0]), sample.size()
+    if size == 0:
         raise InputError(
             "all nominal weights w_0 are 0: ratios need events of the reference hypothesis; "
             "concat a table of SM events."
         )
-    total, size = float(nominal.sum()), float(np.abs(nominal).sum())
     if total <= _CANCELLED * size:
         raise InputError(
             f"the nominal weights sum to {total:.4g}: a positive cross-section is needed "

@@ -10,6 +10,7 @@ from bit.errors import MissingPackageError
 _EXTRA_OF = {
     "correctionlib": "formats",
     "dask": "dask",
+    "distributed": "dask",
     "h5py": "formats",
     "onnx": "export",
     "pyarrow": "formats",

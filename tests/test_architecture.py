@@ -49,6 +49,7 @@ OWNERS = {
     "pysr": {"distill/_pysr_worker.py"},
     "pyoperon": {"distill/_operon_worker.py"},
     "dask": {"dask.py"},
+    "distributed": {"dask.py"},
     "hist": {"inference/interop.py"},
     "click": {"cli.py"},
     "tqdm": {"progress.py"},

@@ -3,6 +3,7 @@
 import json
 import pickle
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from bit.artefacts import checksum
 from bit.ensembles import BoostedInformationTreeEnsemble
 from bit.errors import BitWarning, FileFormatError, InputError
 from bit.trees import boosting
+from bit.trees.forest_json import as_document
 
 
 @pytest.fixture
@@ -269,6 +271,15 @@ def test_interrupt_of_the_model_itself(table, interrupt_at):
     interrupt_at(2)
     with pytest.raises(KeyboardInterrupt):
         trained(table)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_members_in_parallel_are_the_same(table, backend):
+    one_by_one = trained(table)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        ensemble = trained(table)
+    for member, other in zip(one_by_one.members_, ensemble.members_, strict=True):
+        assert as_document(member) == as_document(other)
 
 
 # ---------------------------------------------------------------------- scikit-learn

@@ -6,6 +6,7 @@ from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.parallel import Parallel, delayed
 
 from bit.basis import FloatArray, ThetaLike
 from bit.errors import InputError, near_match
@@ -50,13 +51,19 @@ def likelihood_ratios(
     ------
     InputError
         For unknown names or options, or no toys.
+
+    Notes
+    -----
+    Toys are thrown one after the other and fitted in parallel where ``joblib.parallel_config`` says so; the result
+    is the same for any number of jobs and any backend.
     """
     search = _Search(likelihood, param, others)
     if n_toys < 1:
         raise InputError(f"n_toys={n_toys}: at least one toy is needed.")
     point = likelihood.as_theta(truth)
     rng = np.random.default_rng(seed)
-    return np.array([search.ratio(likelihood.toy(point, rng), float(point[search.index])) for _ in range(n_toys)])
+    toys = (likelihood.toy(point, rng) for _ in range(n_toys))
+    return np.array(Parallel()(delayed(search.ratio)(toy, float(point[search.index])) for toy in toys))
 
 
 def toy_interval(
@@ -104,7 +111,8 @@ def toy_interval(
 
     Notes
     -----
-    Yields at the values must not be negative, since no data can be thrown there.
+    Yields at the values must not be negative, since no data can be thrown there. Toys are fitted in parallel as
+    those of `likelihood_ratios`.
     """
     if not 0.0 < cl < 1.0:
         raise InputError(f"cl={cl}: a confidence level lies between 0 and 1, such as 0.95.")

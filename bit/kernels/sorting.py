@@ -87,6 +87,11 @@ def select_buckets(values, lowest, shift, chosen, out_rows):
         1 for the buckets in question.
     out_rows : int32 array, at least as long as there are such values
         Their numbers.
+
+    Returns
+    -------
+    int
+        How many there are.
     """
     n_found = 0
     for i in range(values.size):
@@ -94,6 +99,7 @@ def select_buckets(values, lowest, shift, chosen, out_rows):
         if key != _LAST and chosen[INDEX((key - lowest) >> shift)]:
             out_rows[INDEX(n_found)] = i
             n_found += 1
+    return n_found
 
 
 @kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,8 @@ from bit.trees.mirror import Mirror
 
 BIN_WEIGHTS = ("mixed", "count", "nominal", "loss")
 MAX_BINS = 255  # codes 0 to 254; code 255 is NaN
-_BUCKET_BITS = 16  # so many buckets stay in the second cache
+_KEY_OF_ZERO = 1 << 31  # see kernels.sorting
+_BUCKET_BITS = 16
 _MANY = 1_000_000
 _BLOCK = 8192  # rows cast at a time: a block of features and its codes stay in the cache
 
@@ -68,15 +70,15 @@ class Binner:
             The thresholds. They do not depend on the order of the events.
         """
 
-        def edges_of(f: int) -> npt.NDArray[np.float32]:
-            columns = [f] if mirror is None or mirror.source[f] == f else sorted([f, int(mirror.source[f])])
+        def edges_of_feature(f: int) -> npt.NDArray[np.float32]:
+            columns = columns_of_edges(f, mirror)
             values = np.empty(len(columns) * len(features), dtype=FEATURE)
             for place, column in enumerate(columns):
                 values[place * len(features) : (place + 1) * len(features)] = features[:, column]
             forget(features)
             each = quanta if len(columns) == 1 else np.tile(quanta, len(columns))
-            flipped = mirror is not None and mirror.flipped[f]
-            edges = _symmetric_edges(values, max_bins, each) if flipped else _edges_of(values, max_bins, each)
+            flipped = mirror is not None and bool(mirror.flipped[f])
+            edges = edges_of(Ranking(np.abs(values) if flipped else values, each), max_bins, symmetric=flipped)
             del values
             _return_freed_memory(len(features))
             return edges
@@ -87,7 +89,7 @@ class Binner:
             quanta = np.rint(scaled, out=scaled).astype(np.int64)
             del scaled
         _return_freed_memory(len(features))
-        return cls(tuple(threads.map(edges_of, range(features.shape[1]))))
+        return cls(tuple(threads.map(edges_of_feature, range(features.shape[1]))))
 
     @property
     def n_edges(self) -> npt.NDArray[np.int64]:
@@ -165,13 +167,11 @@ def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str, 
     nominal = np.abs(weights[:, 0])
     if name == "nominal":
         return nominal
-    # Where w_0 = 0 no ratio exists: the mean |w_0| stands in for it.
-    size = np.where(nominal == 0.0, exact_sum(nominal) / len(nominal), nominal)
+    size = size_or_mean(nominal, exact_sum(nominal) / len(nominal))
     total = exact_sum(weights[:, 0])
 
     def share_of(k: int) -> FloatArray:
-        far: FloatArray = weights[:, k] - weights[:, 0] * (exact_sum(weights[:, k]) / total)
-        far *= far / size
+        far = loss_of_term(weights, k, exact_sum(weights[:, k]) / total, size)
         whole = exact_sum(far)
         return far / whole if whole > 0 else far
 
@@ -186,30 +186,181 @@ def bin_measure(weights: FloatArray, columns: npt.NDArray[np.int64], name: str, 
     return measure / whole + 1.0 / len(measure) if whole > 0 else None
 
 
-def _symmetric_edges(
-    values: npt.NDArray[np.float32], max_bins: int, quanta: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    """Thresholds t and -t, so that ``x < t`` if and only if not ``-x < -t``; 0 has a bin of its own."""
+def size_or_mean(nominal: FloatArray, mean: float) -> FloatArray:
+    """Sizes of the nominal weights to be divided by: where w_0 = 0 no ratio exists, and the mean stands in for it.
+
+    Parameters
+    ----------
+    nominal : ndarray of float64, shape (n,)
+        Sizes of the nominal weights.
+    mean : float
+        Their mean.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Positive.
+    """
+    return np.where(nominal == 0.0, mean, nominal)
+
+
+def loss_of_term(weights: FloatArray, k: int, mean: float, size: FloatArray) -> FloatArray:
+    """What each event adds to sum w_0 (t_k - <t_k>)^2, by size.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (n, n_terms)
+        Weights.
+    k : int
+        Column of the term.
+    mean : float
+        <t_k>.
+    size : ndarray of float64, shape (n,)
+        Of `size_or_mean`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        (w_k - w_0 <t_k>)^2 / size.
+    """
+    far: FloatArray = weights[:, k] - weights[:, 0] * mean
+    far *= far / size
+    return far
+
+
+def columns_of_edges(f: int, mirror: Mirror | None) -> list[int]:
+    """Columns whose values share the thresholds of a feature: its own, and that from which its CP image comes.
+
+    Parameters
+    ----------
+    f : int
+        The feature.
+    mirror : Mirror or None
+        How CP acts.
+
+    Returns
+    -------
+    list of int
+        One or two columns.
+    """
+    return [f] if mirror is None or mirror.source[f] == f else sorted([f, int(mirror.source[f])])
+
+
+class Ranked(Protocol):
+    """Values that can be ranked wherever they lie: what their owners tell is added up or put together."""
+
+    @property
+    def n_values(self) -> int:
+        """Number of values, NaN among them."""
+
+    @property
+    def bucket_bits(self) -> int:
+        """Logarithm of the largest number of buckets; thresholds do not depend on it."""
+
+    def key_range(self) -> tuple[int, int, int]:
+        """Smallest and largest key, and the number of values that are not NaN; see ``kernels.sorting``."""
+
+    def fill(self, lowest: int, shift: int, n_buckets: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Number of values in each bucket, and their weights."""
+
+    def select(
+        self, lowest: int, shift: int, chosen: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Values in the chosen buckets, and their weights (none if each counts 1)."""
+
+    def largest(self) -> float:
+        """Largest finite value, minus infinity if there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking(Ranked):
+    """Values in an array; what their methods do says `Ranked`.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n,)
+        The values.
+    quanta : ndarray of int64, shape (n,) or (0,)
+        Their weights, 1 each if empty.
+    """
+
+    values: npt.NDArray[np.float32]
+    quanta: npt.NDArray[np.int64]
+
+    @property
+    def n_values(self) -> int:
+        """Number of values."""
+        return len(self.values)
+
+    @property
+    def bucket_bits(self) -> int:
+        """So few that the buckets stay in the second cache."""
+        return _BUCKET_BITS
+
+    def key_range(self) -> tuple[int, int, int]:
+        """Range of the keys."""
+        lowest, highest, n_valid = key_range(self.values.view(np.uint32))
+        return int(lowest), int(highest), int(n_valid)
+
+    def fill(self, lowest: int, shift: int, n_buckets: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Content of the buckets."""
+        counts, weights = np.zeros((2, n_buckets), dtype=np.int64)
+        bits = self.values.view(np.uint32)
+        fill_buckets(bits, self.quanta, np.uint32(lowest), np.uint32(shift), counts, weights)
+        return counts, weights
+
+    def select(
+        self, lowest: int, shift: int, chosen: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Values in some buckets."""
+        rows = np.empty(len(self.values), dtype=ROW)
+        bits = self.values.view(np.uint32)
+        rows = rows[: select_buckets(bits, np.uint32(lowest), np.uint32(shift), chosen, rows)]
+        return self.values[rows], self.quanta[rows] if len(self.quanta) else self.quanta
+
+    def largest(self) -> float:
+        """Largest finite value."""
+        finite = self.values[np.isfinite(self.values)]
+        return float(finite.max()) if len(finite) else -np.inf
+
+
+def edges_of(ranked: Ranked, max_bins: int, *, symmetric: bool) -> npt.NDArray[np.float32]:
+    """Thresholds of one feature.
+
+    Parameters
+    ----------
+    ranked : Ranked
+        Values of the feature; their sizes if `symmetric`.
+    max_bins : int
+        Largest number of bins.
+    symmetric : bool
+        Whether thresholds are t and -t, so that ``x < t`` if and only if not ``-x < -t``; 0 has a bin of its own.
+
+    Returns
+    -------
+    ndarray of float32
+        Increasing and finite.
+    """
+    if not symmetric:
+        return _edges_between(ranked, max_bins)
     room = (max_bins - 3) // 2
-    if room < 0 or not (np.abs(values) > 0).any():
+    _, highest, n_valid = ranked.key_range()
+    if room < 0 or n_valid == 0 or highest == _KEY_OF_ZERO:
         return np.empty(0, dtype=FEATURE)
     zero = np.zeros(1, dtype=FEATURE)
     middle = np.append(zero, _next_after(zero))
-    positive = _edges_of(np.abs(values), room + 1, quanta) if room > 0 else zero[:0]
+    positive = _edges_between(ranked, room + 1) if room > 0 else zero[:0]
     positive = positive[positive > middle[-1]]
     # -x < t means x > -t, so that the partner of t is the number next to -t.
     return np.concatenate([_next_after(-positive[::-1]), middle, positive])
 
 
-def _edges_of(values: npt.NDArray[np.float32], max_bins: int, quanta: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    bits = values.view(np.uint32)
-    lowest, highest, n_valid = key_range(bits)
+def _edges_between(ranked: Ranked, max_bins: int) -> npt.NDArray[np.float32]:
+    lowest, highest, n_valid = ranked.key_range()
     if n_valid == 0:
         return np.empty(0, dtype=FEATURE)
-    shift = max(0, int(highest - lowest).bit_length() - _BUCKET_BITS)
-    buckets = (np.uint32(lowest), np.uint32(shift))
-    counts, weights = np.zeros((2, (int(highest - lowest) >> shift) + 1), dtype=np.int64)
-    fill_buckets(bits, quanta, *buckets, counts, weights)
+    shift = max(0, (highest - lowest).bit_length() - ranked.bucket_bits)
+    counts, weights = ranked.fill(lowest, shift, ((highest - lowest) >> shift) + 1)
     before = np.cumsum(weights) - weights
     total = int(before[-1] + weights[-1])
     # Rounded up in Python integers, since 62-bit sums times bin numbers leave 64 bits.
@@ -221,27 +372,25 @@ def _edges_of(values: npt.NDArray[np.float32], max_bins: int, quanta: npt.NDArra
         place = np.searchsorted((before + weights)[occupied], targets)
         chosen[:] = 0
         chosen[occupied[np.minimum([place, place + 1], len(occupied) - 1)]] = 1
-    rows = np.empty(int(counts[chosen > 0].sum()), dtype=ROW)
-    select_buckets(bits, *buckets, chosen, rows)
-    values, quanta = values[rows], quanta[rows] if len(quanta) else quanta
-    keys, scratch_keys = np.empty((2, len(rows)), dtype=np.uint32)
-    order, scratch_order = np.empty((2, len(rows)), dtype=ROW)
+    values, quanta = ranked.select(lowest, shift, chosen)
+    keys, scratch_keys = np.empty((2, len(values)), dtype=np.uint32)
+    order, scratch_order = np.empty((2, len(values)), dtype=ROW)
     sort_values(values.view(np.uint32), scratch_keys, scratch_order, keys, order)
     steps = 1 + np.flatnonzero(keys[1:] != keys[:-1])
     # Thresholds may stand below every value but the lowest.
     if len(occupied) > max_bins or len(steps) >= max_bins:
         steps = np.empty(len(targets), dtype=np.int64)
+        buckets = (np.uint32(lowest), np.uint32(shift))
         steps = steps[: pick_steps(keys, order, quanta, *buckets, before, targets, steps)]
     edges = _between(values[order[steps - 1]], values[order[steps]])
-    return edges if n_valid == len(bits) else _with_room_for_nan(edges, bits.view(FEATURE), max_bins)
+    return edges if n_valid == ranked.n_values else _with_room_for_nan(edges, ranked.largest(), max_bins)
 
 
-def _with_room_for_nan(
-    edges: npt.NDArray[np.float32], values: npt.NDArray[np.float32], max_bins: int
-) -> npt.NDArray[np.float32]:
+def _with_room_for_nan(edges: npt.NDArray[np.float32], largest: float, max_bins: int) -> npt.NDArray[np.float32]:
     """Add a threshold above all finite values, so that a split can part NaN (and +inf) from the rest."""
-    finite = values[np.isfinite(values)]
-    top = _next_after(finite.max(keepdims=True)) if len(finite) else np.zeros(1, dtype=FEATURE)
+    top = np.zeros(1, dtype=FEATURE)
+    if np.isfinite(largest):
+        top = _next_after(np.array([largest], dtype=FEATURE))
     if not np.isfinite(top[0]) or (len(edges) and top[0] <= edges[-1]):
         return edges
     return np.append(edges[: max_bins - 2], top)

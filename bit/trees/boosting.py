@@ -21,20 +21,18 @@ import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis
 from bit.errors import BitWarning, InputError
-from bit.events import EventTable
 from bit.kernels.dtypes import FEATURE
-from bit.kernels.splitting import all_positive
 from bit.parity import CPParity
 from bit.progress import progress_bar
 from bit.threads import Threads
-from bit.trees.binner import Binner, bin_measure
+from bit.trees.binner import Binner
 from bit.trees.checkpoint import Checkpoint, FinishedTree, TrainingState
 from bit.trees.criterion import Metric
-from bit.trees.exact import exact_sum
 from bit.trees.forest import LinearLeaves, TreeGroup
 from bit.trees.grower import GrowthRules, Tree, grow_tree
 from bit.trees.linear import CONSTANT, LinearFit, LinearWalk, features_of_leaves, fit_slopes
 from bit.trees.mirror import Mirror
+from bit.trees.sample import Sample
 from bit.trees.shards import Shards
 from bit.trees.walk import IntArray, Walk
 
@@ -137,30 +135,30 @@ class BinnedEvents:
     ----------
     binner : Binner
         Thresholds.
-    train : EventTable
+    train : Sample
         Training events.
-    validation : EventTable or None
+    validation : Sample or None
         Events for early stopping.
     mirror : Mirror or None
         How CP acts, with the signs of all terms of the basis.
     """
 
     binner: Binner
-    train: EventTable
-    validation: EventTable | None
+    train: Sample
+    validation: Sample | None
     mirror: Mirror | None
 
 
 def bin_events(
-    train: EventTable, validation: EventTable | None, columns: IntArray, plan: BoostingPlan, threads: Threads
+    train: Sample, validation: Sample | None, columns: IntArray, plan: BoostingPlan, threads: Threads
 ) -> BinnedEvents:
     """Choose thresholds, once for all trainings on these events.
 
     Parameters
     ----------
-    train : EventTable
+    train : Sample
         Training events, sum w_0 > 0.
-    validation : EventTable or None
+    validation : Sample or None
         Events for early stopping.
     columns : ndarray of int64, shape (n_columns,)
         Columns of the weights to be learned.
@@ -182,8 +180,7 @@ def bin_events(
     mirror = None
     if plan.parity is not None:
         mirror = Mirror.of(plan.parity, train.feature_names, train.basis.terms)
-    event_weights = bin_measure(train.weights, columns, plan.bin_weights, threads)
-    binner = Binner.fit(train.features, plan.max_bins, event_weights, threads, mirror)
+    binner = train.binner(columns, plan.max_bins, plan.bin_weights, threads, mirror)
     if not binner.n_edges.any():
         raise InputError("every feature has one value only, so no split exists; give features that vary.")
     return BinnedEvents(binner, train, validation, mirror)
@@ -245,20 +242,20 @@ def boost(
 class _Booster:
     def __init__(self, events: BinnedEvents, columns: IntArray, plan: BoostingPlan, threads: Threads) -> None:
         self.events, self.columns, self.plan, self.threads = events, columns, plan, threads
-        weights = events.train.weights
-        form = _form(events.train.basis) if plan.positive else np.empty((0, 0), dtype=np.int64)
-        if form.size and all_positive(np.ascontiguousarray(weights), form):
+        train = events.train
+        form = _form(train.basis) if plan.positive else np.empty((0, 0), dtype=np.int64)
+        if form.size and train.is_positive(form):
             form = form[:0, :0]  # sums of positive polynomials are positive
         # To be refused where their sums are not positive, the weights are summed beside the residuals.
         self.n_outputs, self.watched_columns = len(columns), columns if form.size else columns[:0]
         sketched = plan.sketch is not None and plan.sketch < len(columns) and not form.size
         self.n_directions = plan.sketch if sketched and plan.sketch is not None else 0
-        nominal = exact_sum(weights[:, 0])
-        self.sums = np.array([exact_sum(weights[:, k]) for k in columns])
+        nominal, *sums = train.sums(np.append(0, columns)).tolist()
+        self.sums = np.array(sums)
         self.sums[~self.is_even] = 0.0
         self.base = self.sums / nominal if plan.start_at_mean else np.zeros(len(columns))
-        unit = exact_sum(np.abs(weights[:, 0])) / len(weights)
-        self.shards = self.shards_of(events.train, self.n_directions)  # last, so that little else is held beside them
+        unit = train.size() / train.n_events
+        self.shards = self.shards_of(train, self.n_directions)  # last, so that little else is held beside them
         self.rules = replace(
             plan.rules,
             l2=plan.rules.l2 * unit,
@@ -271,15 +268,12 @@ class _Booster:
         self.trees: list[FinishedTree] = []
         self.checkpoint: Checkpoint | None = None
 
-    def shards_of(self, table: EventTable, n_directions: int) -> Shards:
+    def shards_of(self, sample: Sample, n_directions: int) -> Shards:
         columns = np.concatenate([self.columns, self.watched_columns])
         mirror = self.events.mirror
         mirror = None if mirror is None else mirror.of_outputs(columns)
-        features = table.features
-        shards = Shards(self.events.binner, features, table.weights, columns, self.threads, mirror, n_directions)
-        if self.plan.leaf == "linear":
-            shards.keep_features(features)
-        return shards
+        linear = self.plan.leaf == "linear"
+        return sample.shards(self.events.binner, columns, self.threads, mirror, n_directions, with_features=linear)
 
     @property
     def is_even(self) -> npt.NDArray[np.bool_]:
@@ -332,15 +326,15 @@ class _Booster:
         spread: FloatArray = np.sqrt(np.maximum(information, noise) / nominal) @ rough.inverse
         return spread
 
-    def watch(self, validation: EventTable) -> None:
+    def watch(self, validation: Sample) -> None:
         """Follow the loss of events that are not trained on."""
-        weights = validation.weights
         self.watched = self.shards_of(validation, 0)
         self.start(self.watched, self.metric)
         self.watched_scale = self.shards.n_events / self.watched.n_events
-        sums = np.array([exact_sum(weights[:, k]) for k in self.columns])
+        nominal, *others = validation.sums(np.append(0, self.columns)).tolist()
+        sums = np.array(others)
         sums[~self.is_even] = 0.0
-        self.validation_loss = [self.loss_of_base(exact_sum(weights[:, 0]), sums) * self.watched_scale]
+        self.validation_loss = [self.loss_of_base(nominal, sums) * self.watched_scale]
 
     def loss_of_base(self, nominal: float, sums: FloatArray) -> float:
         """S_0 b^T Q b - 2 S^T Q b of a sample with these sums."""

@@ -2,7 +2,8 @@
 
 A shard owns its rows for good: a node's events are the union of one segment in every shard, so that threads
 share nothing but the integer histograms, which are added up. All that `Shards` asks of one is in the methods of
-`_Shard`, which take and give small arrays: trees, values, scales; sums and largest values.
+`_Shard`, which take and give small arrays: trees, values, scales; sums and largest values. Shards may therefore lie
+in other processes (`bit.dask`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from bit.kernels.sums import bounds_of, sum_quanta
 from bit.mapped import forget
 from bit.threads import Threads
 from bit.trees.binner import Binner, encode
-from bit.trees.exact import exact_sum, quantisation_scale
+from bit.trees.exact import quantisation_scale
 from bit.trees.linear import CONSTANT, LinearWalk, Moments
 from bit.trees.mirror import Mirror
 from bit.trees.walk import IntArray, Walk
@@ -172,11 +173,6 @@ def _range_of(values: npt.NDArray[np.float32]) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 
 
-def _sum_of_squares(values: FloatArray, scale: float) -> int:
-    """Integer sum of squares, some at a time, so that those of all events are never held."""
-    return sum(int(sum_quanta(values[low : low + _BLOCK] ** 2, scale)) for low in range(0, len(values), _BLOCK))
-
-
 def _zeros(n: int) -> IntArray:
     """Sums that begin at a cache line."""
     sums: IntArray = aligned_empty(1, n).view(SUM)[0]
@@ -185,7 +181,7 @@ def _zeros(n: int) -> IntArray:
 
 
 class _Shard:
-    """Events of one thread.
+    """Events of one thread, or of one process.
 
     Records of codes, nominal weight and residuals make a row one piece of memory, to be added to histograms; the
     codes stand a second time feature by feature, to pass many events through a split.
@@ -195,6 +191,7 @@ class _Shard:
         self, weights: FloatArray, n_features: int, n_residuals: int, n_directions: int, views: list[_View]
     ) -> None:
         self.n_features = n_features
+        self.n_residuals = n_residuals
         self.weights = weights
         self.features: npt.NDArray[np.floating] = _NO_FEATURES
         self.first = -(-n_features // 8) + 1
@@ -256,6 +253,37 @@ class _Shard:
         out_histograms.fill(0)
         children = [split.right if split.sums_right else split.left for split in splits]
         self.add_nodes(children, quanta, signs, out_histograms)
+
+    def plant(self, chosen: npt.NDArray[np.bool_] | None) -> None:
+        """Put all events, or the chosen ones, into node 0."""
+        for view in self.views:
+            view.plant(chosen)
+
+    def bounds_of_weights(self, columns: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Smallest and largest weights of some columns."""
+        low, high = np.array([bounds_of(self.weights[:, k]) for k in columns], dtype=np.float64).reshape(-1, 2).T
+        forget(self.weights)
+        return low, high
+
+    def bounds_of_residuals(self, function: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Smallest and largest values of a function of the residuals."""
+        low, high = np.array([bounds_of(function(column)) for column in self._residuals()]).reshape(-1, 2).T
+        return low, high
+
+    def sum_of_residuals(self, function: Callable[[FloatArray], FloatArray], scales: Sequence[float]) -> IntArray:
+        """Integer sums of a function of the residuals."""
+        pairs = zip(self._residuals(), scales, strict=True)
+        return np.array([sum_quanta(function(column), scale) for column, scale in pairs], dtype=SUM)
+
+    def _residuals(self) -> list[FloatArray]:
+        return list(self.residual[:, self.first_residual : self.first_residual + self.n_residuals].T)
+
+    def sum_of_squares(self, scale: float) -> IntArray:
+        """Integer sum of squared nominal weights, some at a time, so that those of all events are never held."""
+        total = np.zeros(1, dtype=SUM)
+        for low in range(0, len(self.nominal), _BLOCK):
+            total += sum_quanta(self.nominal[low : low + _BLOCK] ** 2, scale)
+        return total
 
     def start(self, columns: IntArray, base: FloatArray, rotation: FloatArray) -> FloatArray:
         """Set the residuals; return the largest ones."""
@@ -344,6 +372,51 @@ class _Shard:
         return sums
 
 
+def plant_shard(
+    weights: FloatArray, n_edges: IntArray, n_residuals: int, n_directions: int, mirror: Mirror | None
+) -> _Shard:
+    """Make a shard, whose codes are still to be filled in.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (n, n_terms)
+        Weights of its events.
+    n_edges : ndarray of int64, shape (n_features,)
+        Number of thresholds of each feature.
+    n_residuals, n_directions : int
+        As for `Shards`.
+    mirror : Mirror or None
+        How CP acts.
+
+    Returns
+    -------
+    _Shard
+        The shard.
+    """
+    views = [_View(len(weights), m, n_edges) for m in ([None] if mirror is None else [None, mirror])]
+    return _Shard(weights, len(n_edges), n_residuals, n_directions, views)
+
+
+def merge(by: np.ufunc | tuple[np.ufunc, ...], parts: Sequence[Any]) -> Any:
+    """Put together what shards return.
+
+    Parameters
+    ----------
+    by : ufunc or tuple of ufunc
+        ``numpy.add``, ``minimum`` or ``maximum``; several for tuples.
+    parts : sequence
+        An array, or a tuple of arrays, of every shard.
+
+    Returns
+    -------
+    ndarray or tuple of ndarray
+        Of the same form as one part.
+    """
+    if isinstance(by, tuple):
+        return tuple(one.reduce(values) for one, values in zip(by, zip(*parts, strict=True), strict=True))
+    return by.reduce(parts)
+
+
 class Shards:
     """Events with codes, weights and pseudo-residuals, in shards.
 
@@ -386,15 +459,11 @@ class Shards:
     ) -> None:
         weights = np.ascontiguousarray(weights)
         self.threads = threads
-        self.columns = columns
-        self.mirror = mirror
-        self.n_events, self.n_features = features.shape
-        self.n_rows = self.n_events * (1 if mirror is None else 2)
         self._ranges = threads.ranges(len(weights))
-        self._shards = []
-        for low, high in self._ranges:
-            views = [_View(high - low, m, binner.n_edges) for m in ([None] if mirror is None else [None, mirror])]
-            self._shards.append(_Shard(weights[low:high], self.n_features, len(columns), n_directions, views))
+        self._shards = [
+            plant_shard(weights[low:high], binner.n_edges, len(columns), n_directions, mirror)
+            for low, high in self._ranges
+        ]
         table = binner.table
         threads.map(
             lambda shard, bounds: encode(features[bounds[0] : bounds[1]], table, shard.codes, shard.columns),
@@ -403,6 +472,16 @@ class Shards:
         )
         for mapped in (features, weights):
             forget(mapped)
+        self._begin(len(weights), binner, columns, mirror, n_directions)
+
+    def _begin(
+        self, n_events: int, binner: Binner, columns: IntArray, mirror: Mirror | None, n_directions: int
+    ) -> None:
+        """Find the scales of the nominal weights."""
+        self.columns = columns
+        self.mirror = mirror
+        self.n_events, self.n_features = n_events, len(binner.edges)
+        self.n_rows = n_events * (1 if mirror is None else 2)
         # Four sums cost as much as one: for more residuals nothing would be saved.
         self._keeps_root = len(columns) == 1 and mirror is None
         self._n_edges = binner.n_edges
@@ -412,13 +491,12 @@ class Shards:
         self._signs = [np.ones(n_directions or len(columns))]
         if mirror is not None:
             self._signs.append(mirror.signs)
-        self.largest_weights = np.array(
-            threads.map(lambda k: max(np.abs(bounds_of(weights[:, k]))), columns.tolist()), dtype=np.float64
-        )
-        self._parts = np.empty((len(self._shards), 0, 0), dtype=SUM)
+        self._parts = np.empty((0, 0, 0), dtype=SUM)
         self._root: npt.NDArray[np.int64] | None = None
         self._next_root: tuple[float, npt.NDArray[np.int64]] | None = None
-        lowest, highest = bounds_of(weights[:, 0])
+        lows, highs = self._ask("bounds_of_weights", np.append(0, columns), by=(np.minimum, np.maximum))
+        self.largest_weights = np.maximum(highs, -lows)[1:]
+        lowest, highest = float(lows[0]), float(highs[0])
         self._largest_nominal = max(highest, -lowest)
         self._nominal_scale = quantisation_scale(self._largest_nominal, self.n_rows)
         self._count_bits, self._square_scale, self._quantum = 0, 1.0, 0
@@ -433,10 +511,13 @@ class Shards:
         # largest, fixes the scale, so that heavy tails do not cost resolution.
         self._count_bits = self.n_rows.bit_length()
         scale = quantisation_scale(self._largest_nominal**2, self.n_rows)
-        sums = self.threads.map(lambda s: _sum_of_squares(s.nominal, scale), self._shards)
-        total = sum(sums) * (self.n_rows // self.n_events)
+        total = int(self._ask("sum_of_squares", scale)[0]) * (self.n_rows // self.n_events)
         room = (1 << (62 - self._count_bits)) - self.n_rows
         self._square_scale = float(2.0 ** np.floor(np.log2(room / (max(total, 1) / scale))))
+
+    def _ask(self, method: str, *arguments: Any, by: np.ufunc | tuple[np.ufunc, ...] = np.add) -> Any:
+        """Call a method of every shard, and put together what they return, in the order of the shards."""
+        return merge(by, self.threads.map(lambda s: getattr(s, method)(*arguments), self._shards))
 
     def mean_of_residuals(self, function: Callable[[FloatArray], FloatArray]) -> FloatArray:
         """Mean of a function of the residuals of each output.
@@ -451,12 +532,11 @@ class Shards:
         ndarray of float64, shape (n_residuals,)
             The means, the same for any order of the events.
         """
-        columns = range(len(self.columns))
-        values = (
-            np.concatenate([function(s.residual[:, s.first_residual + k]) for s in self._shards]) for k in columns
-        )
-        means: FloatArray = np.array([exact_sum(column) for column in values]) / self.n_events
-        return means
+        low, high = self._ask("bounds_of_residuals", function, by=(np.minimum, np.maximum))
+        scales = [quantisation_scale(float(size), self.n_events) for size in np.maximum(high, -low)]
+        sums = self._ask("sum_of_residuals", function, scales)
+        means: FloatArray = np.array([int(total) / scale for total, scale in zip(sums, scales, strict=True)])
+        return means / self.n_events
 
     def start(self, base: FloatArray, rotation: FloatArray) -> None:
         """Set the residuals to (w - w_0 base) @ rotation.
@@ -468,8 +548,7 @@ class Shards:
         rotation : ndarray of float64, shape (n_residuals, n_residuals)
             Factor of the metric.
         """
-        largest = self.threads.map(lambda s: s.start(self.columns, base, rotation), self._shards)
-        self.largest = np.max(largest, axis=0)
+        self.largest = self._ask("start", self.columns, base, rotation, by=np.maximum)
         self._root = self._next_root = None
 
     def combine(self, directions: FloatArray) -> None:
@@ -480,8 +559,7 @@ class Shards:
         directions : ndarray of float64, shape (n_residuals, n_directions)
             Combinations; with a mirror each of even residuals or of odd ones only.
         """
-        largest = self.threads.map(lambda s: s.combine(directions), self._shards)
-        self._largest_combination = np.max(largest, axis=0)
+        self._largest_combination = self._ask("combine", directions, by=np.maximum)
         if self.mirror is not None:
             self._signs[1] = np.sign(self.mirror.signs @ np.abs(directions))
 
@@ -500,12 +578,14 @@ class Shards:
         Quanta
             Integer scales of this tree.
         """
-        for shard, (low, high) in zip(self._shards, self._ranges, strict=True):
-            for view in shard.views:
-                view.plant(None if chosen is None else chosen[low:high])
+        self._plant(chosen)
         largest = self._largest_combination if self.n_directions else self.largest
         scales = [self._nominal_scale, *(quantisation_scale(value, self.n_rows) for value in largest)]
         return Quanta(np.array(scales), self._square_scale, self._count_bits, self._quantum, n_outputs)
+
+    def _plant(self, chosen: npt.NDArray[np.bool_] | None) -> None:
+        for shard, (low, high) in zip(self._shards, self._ranges, strict=True):
+            shard.plant(None if chosen is None else chosen[low:high])
 
     def whole_histogram(self, quanta: Quanta) -> npt.NDArray[np.int64]:
         """Histogram of the events in node 0.
@@ -520,10 +600,7 @@ class Shards:
         ndarray of int64, shape (n_features * 256 * n_channels,)
             A fresh array.
         """
-        signs = self._signs
-        total: npt.NDArray[np.int64] = np.sum(
-            self.threads.map(lambda s: s.root_histogram(quanta, signs), self._shards), axis=0
-        )
+        total: npt.NDArray[np.int64] = self._ask("root_histogram", quanta, self._signs)
         return total
 
     def root_histogram(self, quanta: Quanta) -> npt.NDArray[np.int64]:
@@ -545,8 +622,7 @@ class Shards:
             self._root = self.whole_histogram(quanta)
         root: npt.NDArray[np.int64] = self._root.copy()
         if self._next_root is None or self._next_root[0] != quanta.scales[1]:
-            parts = self.threads.map(lambda s: s.root_of_residual(quanta.scales[1]), self._shards)
-            self._next_root = quanta.scales[1], np.sum(parts, axis=0)
+            self._next_root = quanta.scales[1], self._ask("root_of_residual", quanta.scales[1])
         root.reshape(-1, quanta.n_channels)[:, quanta.first] = self._next_root[1]
         return root
 
@@ -626,15 +702,15 @@ class Shards:
         if self.mirror is not None:
             image = self.mirror.walk_of_images(tree, self._n_edges)
             views.append((image, *self.mirror.leaves_of_images(linear), self.mirror.signs[:n_outputs]))
-        parts = self.threads.map(lambda s: s.sum_moments(views, origin, unit, scales, n_lanes), self._shards)
-        sums, lows, highs = zip(*parts, strict=True)
-        total = np.sum(sums, axis=0).reshape(n_nodes, 2, n_lanes)[:, :, lanes]
+        by = (np.add, np.minimum, np.maximum)
+        sums, low, high = self._ask("sum_moments", views, origin, unit, scales, n_lanes, by=by)
+        total = sums.reshape(n_nodes, 2, n_lanes)[:, :, lanes]
         each = np.concatenate(
             [scales[:1], np.repeat(scales[1], N_MOMENTS - 1), np.repeat(scales[2:], 1 + LEAF_FEATURES)]
         )
         # Added before they are rounded to float64: the sum does not depend on the division into halves.
         whole = total.sum(axis=1) / each
-        return Moments(whole, total / each, origin, unit, np.min(lows, axis=0), np.max(highs, axis=0))
+        return Moments(whole, total / each, origin, unit, low, high)
 
     def update(self, tree: Walk, value: FloatArray, linear: LinearWalk, *, for_root: bool) -> None:
         """Take a tree out of the residuals.
@@ -684,19 +760,18 @@ class Shards:
         # The scale of the next tree is most often that of this one; if not, its root is summed anew.
         root_scale = quantisation_scale(float(self.largest[-1]), self.n_rows)
         fused = for_root and self._keeps_root
+        by = (np.add, np.maximum, np.add)
         if self.mirror is None:
             scale = root_scale if fused else None
-            parts = self.threads.map(lambda s: s.update(tree, value, linear, loss_scales, scale), self._shards)
+            losses, self.largest, root = self._ask("update", tree, value, linear, loss_scales, scale, by=by)
         else:
             trees = tree, self.mirror.walk_of_images(tree, self._n_edges)
             images = linear, self.mirror.leaves_of_images(linear)
-            signs = self.mirror.signs
-            parts = self.threads.map(lambda s: s.update_pairs(trees, value, *images, loss_scales, signs), self._shards)
-        losses, largest, roots = zip(*parts, strict=True)
-        self._next_root = (root_scale, np.sum(roots, axis=0)) if fused else None
-        self.largest = np.max(largest, axis=0)
-        total: IntArray = np.sum(losses, axis=0)
-        return total
+            pairs = (trees, value, *images, loss_scales, self.mirror.signs)
+            losses, self.largest, root = self._ask("update_pairs", *pairs, by=by)
+        self._next_root = (root_scale, root) if fused else None
+        changes: IntArray = losses
+        return changes
 
     def sum_weights(self, trees: Sequence[Walk]) -> FloatArray:
         """Sum the weights by the leaves of trees.
@@ -741,8 +816,8 @@ class Shards:
         if self.mirror is not None:
             images = [self.mirror.walk_of_images(tree, self._n_edges) for tree in trees]
             views.append((_concatenated(images), self.mirror.signs))
-        sums = self.threads.map(lambda s: s.sum_by_leaf(views, offset, depth, outputs, scales, n_lanes), self._shards)
-        total = np.sum(sums, axis=0).reshape(-1, n_lanes)[:, : 3 + n_outputs]
+        sums = self._ask("sum_by_leaf", views, offset, depth, outputs, scales, n_lanes)
+        total = sums.reshape(-1, n_lanes)[:, : 3 + n_outputs]
         by_leaf: FloatArray = total / np.append(1.0, scales)
         return by_leaf
 

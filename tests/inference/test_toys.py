@@ -1,3 +1,4 @@
+import joblib
 import numpy as np
 import pytest
 from scipy.stats import chi2, poisson
@@ -35,6 +36,15 @@ def nuisance_model():
 def within(share, expected, n, sigmas=3.0):
     """Binomial, in standard errors."""
     return abs(share - expected) <= sigmas * np.sqrt(expected * (1 - expected) / n)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_toys_in_parallel_are_the_same(backend):
+    likelihood = Likelihood(nuisance_model())
+    arguments = (likelihood, "a", {"a": 0.1}, 20)
+    alone = likelihood_ratios(*arguments, seed=3)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        np.testing.assert_array_equal(likelihood_ratios(*arguments, seed=3), alone)
 
 
 def test_coverage_of_a_counting_experiment_is_the_sum_of_poisson_probabilities():

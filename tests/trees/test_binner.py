@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from bit.parity import CPParity
 from bit.threads import Threads
-from bit.trees.binner import BIN_WEIGHTS, Binner, bin_measure, encode
+from bit.trees.binner import BIN_WEIGHTS, Binner, Ranking, bin_measure, edges_of, encode
 from bit.trees.mirror import Mirror
 
 float32s = st.floats(width=32, allow_nan=True, allow_infinity=True)
@@ -278,3 +278,19 @@ def test_constant_symmetric_features(max_bins):
     assert [len(edges) for edges in fit(swapped, 255, None, MIRROR).edges][2:] == [0, 0]
     swapped[:, 3] = 8.0
     assert [len(edges) for edges in fit(swapped, 255, None, MIRROR).edges][2:] == [1, 1]
+
+
+@pytest.mark.parametrize("bits", [4, 10, 20])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_thresholds_do_not_depend_on_the_number_of_buckets(rng, bits, symmetric):
+    class Other(Ranking):
+        bucket_bits = bits
+
+    values = rng.normal(size=5000).astype(np.float32)
+    values[::7] = np.round(values[::7], 1)
+    values[::50] = np.nan
+    values = np.abs(values) if symmetric else values
+    for max_bins in (5, 60, 255):
+        for quanta in (np.empty(0, dtype=np.int64), rng.integers(0, 1000, 5000)):
+            edges = [edges_of(kind(values, quanta), max_bins, symmetric=symmetric) for kind in (Ranking, Other)]
+            np.testing.assert_array_equal(*edges)
