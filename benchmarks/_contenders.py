@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import catboost
 import lightgbm
 import numpy as np
 import xgboost
@@ -184,6 +183,8 @@ def fit_sklearn(sample: Sample, *, settings: Settings) -> Fitted:
 
 
 def fit_catboost(sample: Sample, *, settings: Settings) -> Fitted:
+    import catboost  # here, since the tests of other benchmarks run without it
+
     model = catboost.CatBoostRegressor(
         iterations=settings.trees,
         learning_rate=settings.learning_rate,

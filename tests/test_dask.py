@@ -222,6 +222,7 @@ def test_killed_worker(client, monkeypatch):
     client.wait_for_workers(2, timeout=60)
 
 
+@pytest.mark.usefixtures("ctrl_c_works")
 def test_interrupt_keeps_trees(client, monkeypatch):
     def interrupt():
         # It comes while the client waits for the histograms of the next tree.

@@ -338,7 +338,7 @@ def edges_of(ranked: Ranked, max_bins: int, *, symmetric: bool) -> npt.NDArray[n
 
     Returns
     -------
-    ndarray of float32
+    ndarray of float32, shape (n_thresholds,)
         Increasing and finite.
     """
     if not symmetric:

@@ -55,12 +55,12 @@ class Sample(ABC):
 
         Parameters
         ----------
-        columns : ndarray of int64
+        columns : ndarray of int64, shape (n_columns,)
             Which.
 
         Returns
         -------
-        ndarray of float64
+        ndarray of float64, shape (n_columns,)
             One sum for each.
         """
 
@@ -97,7 +97,7 @@ class Sample(ABC):
 
         Parameters
         ----------
-        columns : ndarray of int64
+        columns : ndarray of int64, shape (n_columns,)
             Columns of the weights to be learned.
         max_bins : int
             Largest number of bins.

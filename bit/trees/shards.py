@@ -409,7 +409,7 @@ def merge(by: np.ufunc | tuple[np.ufunc, ...], parts: Sequence[Any]) -> Any:
 
     Returns
     -------
-    ndarray or tuple of ndarray
+    ndarray of any shape, or tuple of them
         Of the same form as one part.
     """
     if isinstance(by, tuple):

@@ -4,6 +4,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -55,47 +56,34 @@ def test_time_limit_keeps_the_best_so_far(problem):
     assert best_error(problem, _operon.search(problem, endless)) < problem.target.var()
 
 
-@pytest.fixture
-def ctrl_c(tmp_path, monkeypatch):
-    """Sends Ctrl-C as soon as a file of a name exists in the folder of a search, again if Python lost it."""
+def interrupt_once(finished, folder):
+    """Send Ctrl-C as soon as a file of that name exists in a folder of a search."""
+    while not list(folder.glob(f"*/{finished}")):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
+def test_interrupt_keeps_finished_restarts(problem, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    done = threading.Event()
-
-    def interrupt(finished):
-        while not (found := list(tmp_path.glob(f"*/{finished}"))) and not done.wait(0.01):
-            pass
-        # An interrupt that arrives while Python runs a callback is swallowed.
-        while found and not done.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-            done.wait(10.0)
-
-    threads = []
-
-    def start(finished):
-        threads.append(threading.Thread(target=interrupt, args=(finished,)))
-        threads[0].start()
-        return done
-
-    yield start
-    done.set()
-    threads[0].join()
-
-
-def test_interrupt_keeps_finished_restarts(problem, tmp_path, ctrl_c):
     all_restarts = changed(n_restarts=1000, n_jobs=1)
-    done = ctrl_c("0.json")
+    thread = threading.Thread(target=interrupt_once, args=("0.json", tmp_path))
+    thread.start()
     with pytest.warns(BitWarning, match="interrupted"):
         trees = _operon.search(problem, all_restarts)
-    done.set()
+    thread.join()
     assert 0 < len(trees) < 1000
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupt_before_anything_finished(problem, ctrl_c):
-    done = ctrl_c("0.err")
+@pytest.mark.usefixtures("ctrl_c_works")
+def test_interrupt_before_anything_finished(problem, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    thread = threading.Thread(target=interrupt_once, args=("0.err", tmp_path))
+    thread.start()
     with pytest.raises(KeyboardInterrupt):
         _operon.search(problem, changed(options={"max_evaluations": 10**9}))
-    done.set()
+    thread.join()
 
 
 def test_bad_settings(problem):

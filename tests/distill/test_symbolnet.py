@@ -7,7 +7,7 @@ import pytest
 
 from bit.distill import _symbolnet
 from bit.distill._search import Problem, SearchSettings
-from bit.errors import InputError
+from bit.errors import BitWarning, InputError
 from bit.expression.nodes import complexity, evaluate, variables
 
 NAMES = ("x0", "x1", "x2")
@@ -58,7 +58,8 @@ def test_interrupt_keeps_the_best_so_far(problem, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(_symbolnet._Readings, "add", interrupted)
-    assert _symbolnet.search(problem, SETTINGS)
+    with pytest.warns(BitWarning, match="interrupted"):
+        assert _symbolnet.search(problem, SETTINGS)
 
 
 def test_other_settings_are_refused(problem):
