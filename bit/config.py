@@ -107,7 +107,6 @@ BEST, LEARNED, TRUE = "best", "learned", "true"
 """Names of observables that are not features."""
 
 
-
 @dataclass(frozen=True)
 class DataConfig:
     """Section ``[data]``: which events, and how they are divided.

@@ -174,15 +174,14 @@ class Refit:
 
     @property
     def errors(self) -> FloatArray:
-        """Their standard deviations; NaN unless the objective is "mse"."""
+        """Their standard deviations; for a given factor of the formula where the objective does not determine it."""
         return np.sqrt(np.diag(self.covariance))
 
     @property
     def covariance(self) -> FloatArray:
-        """Their covariance; NaN unless the objective is "mse"."""
-        covariance = self.expression.covariance
-        unknown = np.full((self.expression.n_constants,) * 2, np.nan)
-        return unknown if covariance is None else covariance
+        """Their covariance."""
+        assert self.expression.covariance is not None  # every refit has one
+        return self.expression.covariance
 
     @property
     def correlation(self) -> FloatArray:
@@ -247,7 +246,7 @@ def refit(
     objective : {"mse", "information", "limit"}, default="mse"
         Minimise sum w (f - t)^2 / sum w; or maximise rho^2; or maximise (sum w f t)^2 / (sum w f^2 sum w t^2), the
         share of the information with the rate that f keeps: at linear order the expected limit of an unbinned
-        measurement is inverse to its root. The last two do not determine a factor of f, and give no errors.
+        measurement is inverse to its root. The last two do not fix a factor of f: errors are those at a given one.
     weights : array-like of shape (n_events,), optional
         Default the absolute nominal weights |w_0|.
     fit_exponents : bool, default=False
@@ -276,7 +275,9 @@ def refit(
     -----
     Errors are those of least squares with residuals r_i of unknown, unequal variance, as latent noise is:
     V = H^-1 (sum_i w_i^2 r_i^2 J_i J_i^T) H^-1 with H = sum_i w_i J_i J_i^T and J_i the derivatives by the constants
-    (H. White, Econometrica 48 (1980) 817, Eq. 9).
+    (H. White, Econometrica 48 (1980) 817, Eq. 9). The largest rho^2 is the least squared error of a + b f, the largest
+    share with the rate that of b f; errors are then those of this fit, with b and a fixed where constants of f can
+    make up for them.
 
     A flat direction is an eigenvector of the Hessian, normalised to a unit diagonal, with a vanishing eigenvalue, as
     Eq. 24 of arXiv:2109.10414 has two. One of its constants is set to 1 or 0 where that keeps the loss, and the form
@@ -301,7 +302,7 @@ def refit(
         node, valid = _best_of_starts(node, sample, objective, fit_exponents, 1, rng)
         removed.append(message)
         warnings.warn(message, BitWarning, stacklevel=2)
-    covariance = sandwich(node, sample, fit_exponents=fit_exponents) if objective == "mse" else None
+    covariance = sandwich(node, sample, fit_exponents=fit_exponents, objective=objective)
     fitted = changed(expression, node=node, covariance=covariance)
     predicted = np.broadcast_to(evaluate(node, sample.columns), sample.target.shape)
     return Refit(
@@ -311,7 +312,7 @@ def refit(
         rho2=sample.rho2(predicted),
         chi2=_chi2(predicted, sample),
         removed=tuple(removed),
-        valid=valid and (covariance is None or bool(np.isfinite(covariance).all())),
+        valid=valid and bool(np.isfinite(covariance).all()),
     )
 
 
@@ -403,7 +404,7 @@ def _share_cost(node: Node, sample: Sample, objective: Objective) -> tuple[float
     return float(1.0 - share), -slope
 
 
-def sandwich(node: Node, sample: Sample, *, fit_exponents: bool = False) -> FloatArray:
+def sandwich(node: Node, sample: Sample, *, fit_exponents: bool = False, objective: Objective = "mse") -> FloatArray:
     """Covariance of constants from weighted least squares, whatever the variances of the events.
 
     Parameters
@@ -414,6 +415,8 @@ def sandwich(node: Node, sample: Sample, *, fit_exponents: bool = False) -> Floa
         The events of the fit.
     fit_exponents : bool, default=False
         Whether constants in exponents were fitted, too.
+    objective : {"mse", "information", "limit"}, default="mse"
+        Of the fit: least squares of f, of a + b f, or of b f, as in `refit`.
 
     Returns
     -------
@@ -421,16 +424,40 @@ def sandwich(node: Node, sample: Sample, *, fit_exponents: bool = False) -> Floa
         H^-1 (sum w^2 r^2 J J^T) H^-1 with H = sum w J J^T; 0 for what was not fitted.
     """
     value, by_constants, _ = value_and_gradient(node, sample.columns)
+    value = np.broadcast_to(value, sample.target.shape)
     free = np.array([fit_exponents or not exponent for exponent in exponents(node)], dtype=bool)
-    slope = by_constants[:, free]
+    slope, residual = by_constants[:, free], value - sample.target
+    if objective != "mse":
+        others = np.stack([value, np.ones_like(value)][: 2 if objective == "information" else 1], axis=-1)
+        factors = _least_squares(others, sample.target, sample.weights)
+        residual = others @ factors - sample.target
+        slope = np.hstack([factors[0] * slope, _beyond(others, slope, sample.weights)])
     scale = np.sqrt(sample.weights @ slope**2)
     slope = slope / np.where(scale > 0, scale, 1.0)
     hessian = slope.T @ (slope * sample.weights[:, np.newaxis])
-    scores = slope * (sample.weights * (value - sample.target))[:, np.newaxis]
+    scores = slope * (sample.weights * residual)[:, np.newaxis]
     inverse = np.linalg.pinv(hessian, rcond=_FLAT, hermitian=True) / np.where(scale > 0, scale, np.inf)[:, np.newaxis]
+    fitted = int(free.sum())
     covariance = np.zeros((len(free), len(free)))
-    covariance[np.ix_(free, free)] = inverse @ (scores.T @ scores) @ inverse.T
+    covariance[np.ix_(free, free)] = (inverse @ (scores.T @ scores) @ inverse.T)[:fitted, :fitted]
     return 0.5 * (covariance + covariance.T)
+
+
+def _least_squares(columns: FloatArray, target: FloatArray, weights: FloatArray) -> FloatArray:
+    """Coefficients of columns that describe a target."""
+    root = np.sqrt(weights)
+    return np.asarray(np.linalg.lstsq(columns * root[:, np.newaxis], target * root, rcond=None)[0])
+
+
+def _beyond(columns: FloatArray, others: FloatArray, weights: FloatArray) -> FloatArray:
+    """Those columns that others cannot make up for."""
+    kept = []
+    for column in columns.T:
+        rest = column - others @ _least_squares(others, column, weights)
+        if weights @ rest**2 > _FLAT * (weights @ column**2):
+            kept.append(column)
+            others = np.hstack([others, column[:, np.newaxis]])
+    return np.stack(kept, axis=-1) if kept else np.empty((len(columns), 0))
 
 
 def without_flat_direction(node: Node, sample: Sample, *, fit_exponents: bool = False) -> tuple[Node, str] | None:
