@@ -256,7 +256,8 @@ class DistillConfig:
     Attributes
     ----------
     target : {"learned", "true"}
-        What formulas describe: the prediction of the trees, or the joint score.
+        What formulas describe: the prediction of the trees, or the joint score; the report says whether constants gain
+        from the latter.
     param : str or None
         Coefficient; None for the only one of ``[limits]``, or of the events.
     features, backend, operators, n_points, sampling, max_complexity, n_restarts, max_seconds, mean_subtracted, options

@@ -140,6 +140,8 @@ def _facts(result: Distillation) -> Iterator[str]:
     config, found = result.config.distill, result.front.config
     described = "the prediction of the trees" if config.target == "learned" else "the joint score of the simulation"
     yield f"describes {described} ({result.forest.n_trees} trees), from {', '.join(found['features'])}"
+    if "advice" in found:
+        yield found["advice"]
     yield (
         f"{found['backend']} ({found['why']}), {found['n_restarts']} restarts, seed {found['random_state']}, "
         f"operators {', '.join(found['operators'])}, complexity up to {found['max_complexity']}"

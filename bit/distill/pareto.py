@@ -171,14 +171,15 @@ class ParetoFront(Sequence[Expression]):
         Returns
         -------
         str
-            One line for each formula.
+            One line for each formula, and one of advice about the target, if there is any.
         """
         with_limit = any(item.limit is not None for item in self.figures)
         with_information = any(item.information is not None for item in self.figures)
         heading = f"{'complexity':>10}  {'MSE':>19}  {'rho2':>17}"
         heading += f"  {'information':>15}" if with_information else ""
         heading += f"  {'limit':>17}" if with_limit else ""
-        return "\n".join([heading + "  formula", *self._rows(with_information, with_limit)])
+        advice = [self.config["advice"]] if "advice" in self.config else []
+        return "\n".join([heading + "  formula", *self._rows(with_information, with_limit), *advice])
 
     def _rows(self, with_information: bool, with_limit: bool) -> Iterator[str]:
         for expression, item in zip(self.expressions, self.figures, strict=True):

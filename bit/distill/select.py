@@ -86,7 +86,8 @@ def figures(
     nominal = table.weights[:, 0]
     truth = truth_of(table, target)
     reference = values if truth is None else truth
-    (mean, spread), (correlation, scatter) = _bootstrapped(predicted, values, reference, nominal, random_state)
+    replicas = _bootstrapped(predicted, values, reference, nominal, random_state)
+    columns = [(array[0], array[1:].std(axis=0, ddof=1)) for array in replicas]
     known = truth is not None and target.term is not None
     judged = []
     for position, expression in enumerate(expressions):
@@ -94,7 +95,7 @@ def figures(
         binned: tuple[float | None, ...] = ()
         if known and target.term is not None and np.ptp(column) > 0.0:
             binned = _binned(column, expression.odd, table, target.term[0], lumi_fb)
-        found = (float(values[position]) for values in (mean, spread, correlation, scatter))
+        found = (float(array[position]) for pair in columns for array in pair)
         judged.append(Figures(*found, *binned))
     return judged
 
@@ -123,10 +124,39 @@ def truth_of(table: EventTable, target: Target) -> FloatArray | None:
         return None
 
 
+def gain_in_rho2(
+    formula: Observable, other: Observable, table: EventTable, truth: FloatArray, random_state: int
+) -> tuple[float, float]:
+    """Compare two formulas on the same events.
+
+    Parameters
+    ----------
+    formula, other : Observable
+        What is compared.
+    table : EventTable
+        Held-out events.
+    truth : ndarray of float64, shape (n_events,)
+        Joint score.
+    random_state : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    gain : float
+        rho^2 of the other one minus that of the formula.
+    error : float
+        Its bootstrap error.
+    """
+    predicted = np.stack([formula(table), other(table)], axis=-1)
+    _, found = _bootstrapped(predicted, truth, truth, table.weights[:, 0], random_state)
+    gain = found[:, 1] - found[:, 0]
+    return float(gain[0]), float(gain[1:].std(ddof=1))
+
+
 def _bootstrapped(
     predicted: FloatArray, values: FloatArray, truth: FloatArray, weights: FloatArray, seed: int
-) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-    """Errors and squared correlations of formulas, with their standard deviations over Poisson(1) replicas."""
+) -> tuple[FloatArray, FloatArray]:
+    """Errors and squared correlations of formulas: one row for the events, one for each Poisson(1) replica of them."""
     rng = np.random.default_rng(seed)
     # Shifted by the means, so that the variances do not cancel.
     f, t = (array - weights @ array / weights.sum() for array in (predicted, truth))
@@ -140,8 +170,7 @@ def _bootstrapped(
     covariance = sum_ft - sum_f * sum_t / nominal
     variances = (sum_f2 - sum_f**2 / nominal) * (sum_t2 - sum_t**2 / nominal)
     correlation = np.divide(covariance**2, variances, out=np.zeros_like(variances), where=variances > 0.0)
-    mse = error / nominal
-    return (mse[0], mse[1:].std(axis=0, ddof=1)), (correlation[0], correlation[1:].std(axis=0, ddof=1))
+    return error / nominal, correlation
 
 
 def _binned(

@@ -1,6 +1,7 @@
 """From models and observables to fronts of formulas."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bit.errors import BitWarning, InputError
 from bit.expression.nodes import complexity
 from bit.expression.parse import parse, to_text
 from bit.inference import equal_probability_edges, fill, information_kept
+from bit.metrics import rho2
 from bit.observables import FunctionObservable
 from bit.threads import Threads
 
@@ -81,6 +83,31 @@ def test_model_is_described(noisy):
 def mirrored(table):
     images = PARITY.mirror(table.features, table.feature_names)
     return EventTable(images, table.weights, table.basis, feature_names=table.feature_names)
+
+
+def test_advice_about_the_target(noisy, front):
+    assert "advice" not in front.config  # the joint score itself
+    settings = {**QUICK, "operators": ("mul", "sin"), "n_extensions": 0, "valid": toy(4000, 7, noise=0.3)}
+    model = bit.BIT(n_estimators=200, max_depth=4, cp_parity=PARITY, random_state=0).fit(noisy)
+    found = distill(model, noisy, **settings)
+    assert found.config["advice"].endswith("is as good a target")
+    assert found.to_text().splitlines()[-1] == found.config["advice"]
+    # Learned with a bias: the constant in the sine is wrong, and the joint score corrects it.
+    biased, true = (FunctionObservable("sine", partial(wave, b), odd=True) for b in (1.7, 2.2))
+    events, judge = (of_score(part, true(part)) for part in (noisy, settings["valid"]))
+    found = distill(biased, events, param="c", cp_parity=PARITY, **{**settings, "valid": judge})
+    assert "describe TrueScore" in found.config["advice"]
+    gain = 1.0 - rho2(true(judge), biased(judge), judge.weights[:, 0])
+    assert f"{gain:+.4f}" in found.config["advice"]
+
+
+def wave(b, table):
+    return table.column("x") * np.sin(b * table.column("z"))
+
+
+def of_score(table, score):
+    weights = table.weights[:, :1] * np.stack([np.ones_like(score), score], axis=-1)
+    return EventTable(table.features, weights, table.basis, feature_names=table.feature_names)
 
 
 def test_even_observable(table):
@@ -322,7 +349,7 @@ def test_errors_are_those_of_other_samples():
         x = rng.normal(size=(2000, 3))
         truth = x[:, 0] + rng.normal(size=2000)
         found = _bootstrapped(x[:, :1], truth, truth, np.ones(2000), seed)
-        judged.append(np.ravel(found))
+        judged.append([number for array in found for number in (array[0, 0], array[1:, 0].std(ddof=1))])
     mse, mse_error, rho2, rho2_error = np.array(judged).T
     # Relative errors of 60 samples' scatter: 1 / sqrt(118); of the mean of their bootstrap errors: less.
     for values, errors in ((mse, mse_error), (rho2, rho2_error)):
