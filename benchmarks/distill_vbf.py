@@ -14,7 +14,7 @@ prefactor : the same with quotients and hyperbolic cosines, beside what trees ma
 target : formulas for trees and for the score, of partons and of smeared jets, judged on other events; constants of one
     form on both samples.
 interacting : the score at f = 1 from sqrt(x1 x2), sin(Delta phi) and |Delta eta|.
-reach : half-widths of expected intervals from 100 events, relative to those of the score.
+reach : half-widths of expected intervals from 100 events, relative to those of the score; SALLY where PyTorch is.
 classifier : formulas for a classifier of events at c = 1 against c = -1, smeared jets: expected significance of c = 1.
 backends : fronts of all backends that can run, in one figure.
 """
@@ -36,7 +36,7 @@ from papers import vbf as papers
 from papers.rows import jackknife
 
 import bit
-from bit.baselines import ONN
+from bit.baselines import ONN, SALLY
 from bit.basis import FloatArray
 from bit.distill import ParetoFront, Refit, distill, refit
 from bit.errors import MissingPackageError
@@ -357,6 +357,9 @@ def show_reach(study: Study) -> None:
         **{f"formula <= {size}": of_forest.at(size) for size in (10, 16, 22, 30)},
         "trees": study.partons.model.observable(TERM),
     }
+    if find_spec("torch") is not None:
+        network = SALLY(cp_parity=PARITY, random_state=1, n_jobs=study.n_jobs)
+        compared["SALLY"] = network.fit(slim(study.partons.train)).observable(TERM)
     contenders = {"score": SCORE, **compared}
     found = over_first(test, contenders, (1.0, 4.0))
     print(heading("", "1 sigma", "2 sigma"))
