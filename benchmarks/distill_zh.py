@@ -123,7 +123,9 @@ class Sample:
     train: bit.EventTable
     test: bit.EventTable
 
-    def row(self, what: str, n_constants: int | str, predicted: list[FloatArray], published: float | None = None) -> str:
+    def row(
+        self, what: str, n_constants: int | str, predicted: list[FloatArray], published: float | None = None
+    ) -> str:
         """Mean squared errors on both parts."""
         errors = [
             mean_squared_error(table.weights[:, 0], values - centred(table, self.train))
