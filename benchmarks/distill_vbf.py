@@ -285,6 +285,8 @@ def show_target(study: Study) -> None:
         for what, (front, spent) in fronts.items():
             print(f"\n{label}, {what}, {spent}:\n\n" + heading("complexity", "MSE", "rho²", "formula"))
             print("\n".join(front_rows(front)), flush=True)
+            if "advice" in front.config:
+                print(f"\nAdvice: {front.config['advice']}", flush=True)
         print()
     show_pulls(study)
 
