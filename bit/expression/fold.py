@@ -226,21 +226,17 @@ def _build_sum(terms: _Terms) -> Node:
     if not terms:
         return Integer(0)
     # A positive first term spares a sign: b - a instead of -a + b.
-    order = sorted(terms, key=lambda item: _bare_minus(item[1]))
+    order = sorted(terms, key=lambda item: item[1] == _MINUS)
     (term, number), *others = order
     total = _scaled(term, number)
     for term, number in others:
-        if _bare_minus(number) and term is not None:
+        if number == _MINUS and term is not None:
             total = call("sub", total, term)
         elif term is None and not number.free and number.value < 0:
             total = call("sub", total, _scaled(None, number.times(_MINUS)))
         else:
             total = call("add", total, _scaled(term, number))
     return total
-
-
-def _bare_minus(number: _Number) -> bool:
-    return number == _MINUS
 
 
 def _scaled(term: Node | None, number: _Number) -> Node:
