@@ -1,6 +1,6 @@
 """The command line: parse, call, save. ``bit --help`` lists the commands.
 
-Exit codes: 0 done, 1 an error in what was given, 2 wrong usage of the command, 130 interrupted.
+Exit codes: 0 done, 1 an error in what was given, 2 wrong usage of the command, 130 interrupted or told to terminate.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import dataclasses
 import errno
 import inspect
+import signal
+import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +86,8 @@ class _Commands(click.Group):
 
             warnings.showwarning = show
             try:
-                return super().invoke(ctx)
+                with _termination_interrupts():
+                    return super().invoke(ctx)
             except BitError as error:
                 raise click.ClickException(str(error)) from None
             except KeyboardInterrupt as interrupt:
@@ -95,6 +99,19 @@ class _Commands(click.Group):
                     raise  # click knows what to do when the reader of a pipe went away
                 where = f"{error.filename}: " if error.filename else ""
                 raise click.ClickException(f"{where}{error.strerror or error}") from None
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Batch systems send SIGTERM some time before they kill: what there is is saved then, as on Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # other threads cannot change what signals do
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -681,6 +682,19 @@ def test_a_forest_of_other_events_is_refused(folder):
     write_root(folder / "events.root", renamed, show_progress=False)
     changed(folder, '"pt", "best"', '"pt_z", "best"')
     assert "'pt'" in fails(1, "limits", "config.toml")
+
+
+def test_termination_keeps_the_trees(folder):
+    """Batch systems send SIGTERM before they kill."""
+    analysis.compile_kernels()
+    before = signal.getsignal(signal.SIGTERM)
+    timer = threading.Timer(1.5, signal.raise_signal, [signal.SIGTERM])
+    timer.start()
+    result = call("train", "config.toml", "--set", "train.n_estimators=1000000")
+    timer.join()
+    assert result.exit_code == 130, result.output
+    assert 1 <= bit.load("out/forest.json").n_trees < 1_000_000
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
