@@ -143,7 +143,7 @@ def polish(
         On Ctrl-C; the front is returned as it is.
     """
     front = Front(max_complexity)
-    seen: set[str] = set()
+    seen: set[Node] = set()
     # Long and inadmissible seeds are shortened, too: their remains may be short and admissible.
     known = list(_new(seeds, seen))
     fitted = _fits(known, sample, threads, _STEPS, deadline)
@@ -179,7 +179,7 @@ def polish(
 def _changed(
     nodes: Iterable[Node],
     rule: Callable[[Node], Iterator[Node]],
-    seen: set[str],
+    seen: set[Node],
     sample: Sample,
     front: Front,
     threads: Threads,
@@ -208,14 +208,14 @@ def _add(front: Front, fitted: Iterable[tuple[Node, float]], admissible: Callabl
     return [node for node in added if node in kept]
 
 
-def _new(nodes: Iterable[Node], seen: set[str]) -> Iterator[Node]:
+def _new(nodes: Iterable[Node], seen: set[Node]) -> Iterator[Node]:
     """Short forms that did not come before, constants aside."""
     for node in nodes:
         try:
             short = fold(node)
         except (InputError, OverflowError, ZeroDivisionError):
             continue
-        form = repr(with_constants(short, [0.0] * len(constants(short))))
+        form = with_constants(short, [0.0] * len(constants(short)))
         if form not in seen:
             seen.add(form)
             yield short

@@ -30,9 +30,9 @@ from bit.expression.nodes import (
     evaluate,
     exponents,
     replace,
-    value_and_gradient,
     with_constants,
 )
+from bit.expression.program import Program, value_and_gradient
 from bit.metrics import calibration
 from bit.observables import Observable
 
@@ -81,21 +81,21 @@ def fit_constants(
     free = np.array([fit_exponents or not exponent for exponent in exponents(node)], dtype=bool)
     if not free.any() or not np.isfinite(before):
         return node, before
-    root = np.sqrt(sample.weights)
+    root, program = np.sqrt(sample.weights), Program(node, sample.columns)
 
-    def form(values: FloatArray) -> Node:
-        everything = start.copy()
-        everything[free] = values
-        return with_constants(node, everything.tolist())
+    def everything(values: FloatArray) -> FloatArray:
+        found = start.copy()
+        found[free] = values
+        return found
 
     def residual(values: FloatArray) -> FloatArray:
         if not np.isfinite(values).all():
             return np.full(len(root), _NO_VALUE)
-        return _finite((evaluate(form(values), sample.columns) - sample.target) * root, _NO_VALUE)
+        return _finite((program.value(everything(values)) - sample.target) * root, _NO_VALUE)
 
     def jacobian(values: FloatArray) -> FloatArray:
-        by_constants = value_and_gradient(form(values), sample.columns)[1]
-        return _finite(by_constants[:, free] * root[:, np.newaxis], 0.0)
+        by_constants = program.gradient(everything(values))[1]
+        return _finite((by_constants if free.all() else by_constants[:, free]) * root[:, np.newaxis], 0.0)
 
     few = len(root) < free.sum()
     try:
@@ -106,7 +106,7 @@ def fit_constants(
         return node, before
     if not np.isfinite(found.x).all():
         return node, before
-    fitted = form(found.x)
+    fitted = with_constants(node, everything(found.x).tolist())
     after = mean_squared_error(fitted, sample)
     return (fitted, after) if after < before else (node, before)
 
@@ -132,6 +132,8 @@ def mean_squared_error(node: Node, sample: Sample) -> float:
 
 
 def _finite(values: FloatArray, instead: float) -> FloatArray:
+    if np.isfinite(values).all():
+        return values
     return np.asarray(np.nan_to_num(values, nan=instead, posinf=instead, neginf=-instead))
 
 
@@ -350,19 +352,20 @@ def _migrad(node: Node, sample: Sample, objective: Objective, free: npt.NDArray[
     # One standard deviation raises the cost by 1.
     n_effective = 1.0 / float(sample.weights @ sample.weights)
     cost_of = _mse_cost if objective == "mse" else _share_cost
+    program = Program(node, sample.columns)
     scale = n_effective / max(mean_squared_error(node, sample), _negligible(sample))
     scale = scale if objective == "mse" else n_effective
 
     def cost(values: FloatArray) -> float:
         if not np.isfinite(values).all():
             return 1e3 * n_effective
-        value, _ = cost_of(with_constants(node, values.tolist()), sample, objective)
+        value, _ = cost_of(program, values, sample, objective)
         return scale * value if np.isfinite(value) else 1e3 * n_effective
 
     def gradient(values: FloatArray) -> FloatArray:
         if not np.isfinite(values).all():
             return np.zeros(len(values))
-        slope: FloatArray = scale * cost_of(with_constants(node, values.tolist()), sample, objective)[1]
+        slope: FloatArray = scale * cost_of(program, values, sample, objective)[1]
         return _finite(slope, 0.0)
 
     minuit = Minuit(cost, start, grad=gradient)
@@ -377,16 +380,16 @@ def _migrad(node: Node, sample: Sample, objective: Objective, free: npt.NDArray[
     return with_constants(node, values.tolist()), bool(minuit.valid), float(minuit.fval) / scale
 
 
-def _mse_cost(node: Node, sample: Sample, objective: Objective) -> tuple[float, FloatArray]:
-    value, by_constants, _ = value_and_gradient(node, sample.columns)
+def _mse_cost(program: Program, values: FloatArray, sample: Sample, objective: Objective) -> tuple[float, FloatArray]:
+    value, by_constants, _ = program.gradient(values)
     with np.errstate(all="ignore"):
         residual = value - sample.target
         return float(sample.weights @ residual**2), 2.0 * (sample.weights * residual) @ by_constants
 
 
-def _share_cost(node: Node, sample: Sample, objective: Objective) -> tuple[float, FloatArray]:
+def _share_cost(program: Program, values: FloatArray, sample: Sample, objective: Objective) -> tuple[float, FloatArray]:
     """One minus the squared correlation with the target, of deviations from the mean for the shape alone."""
-    value, by_constants, _ = value_and_gradient(node, sample.columns)
+    value, by_constants, _ = program.gradient(values)
     target, weights = sample.target, sample.weights
     with np.errstate(all="ignore"):
         if objective == "information":

@@ -35,6 +35,7 @@ from bit.expression.fold import equal, fold
 from bit.expression.latex import label_of, to_latex
 from bit.expression.nodes import Node
 from bit.expression.parse import parse, readable, to_text
+from bit.expression.program import value_and_gradient
 from bit.parity import CPParity
 
 FORMAT = "bit-expression/1"
@@ -254,7 +255,7 @@ class Expression:
         ndarray of float64, shape (n_events, n_constants)
             In the order of `constants`.
         """
-        return nodes.value_and_gradient(self.node, self._columns(X)[0])[1]
+        return value_and_gradient(self.node, self._columns(X)[0])[1]
 
     def gradient(self, X: EventTable | npt.ArrayLike) -> FloatArray:
         """Derivatives by the features.
@@ -269,7 +270,7 @@ class Expression:
         ndarray of float64, shape (n_events, n_features)
             In the order of `features`, 0 for those that the formula does not use.
         """
-        return nodes.value_and_gradient(self.node, self._columns(X)[0], self.features)[2]
+        return value_and_gradient(self.node, self._columns(X)[0], self.features)[2]
 
     def columns(self, X: EventTable | npt.ArrayLike) -> dict[str, FloatArray]:
         """Features by name, as float64.

@@ -11,12 +11,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from bit.errors import InputError
 from bit.expression.nodes import Call, Constant, Integer, Node, call, complexity, evaluate
 from bit.expression.operators import OPERATORS
 
 _POWERS = {"square": 2, "cube": 3, "inv": -1}
+# Parts whose short forms and names are remembered: formulas that are changed at one place share all others.
+_REMEMBERED = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def equal(first: Node, second: Node) -> bool:
     return fold(call("sub", first, second)) == Integer(0) or _key(fold(first)) == _key(fold(second))
 
 
+@lru_cache(_REMEMBERED)
 def _fold(node: Node) -> Node:
     if not isinstance(node, Call):
         return node
@@ -164,6 +168,7 @@ def _merged(node: Node) -> dict[str, tuple[Node | None, _Number, int]]:
     return {key: entry for key, entry in found.items() if entry[1].value != 0}
 
 
+@lru_cache(_REMEMBERED)
 def _key(node: Node | None) -> tuple[int, str]:
     """Sign and name of a term or factor; the name is the same in any order of terms and factors, and for -(x - y)."""
     if isinstance(node, Constant | Integer):

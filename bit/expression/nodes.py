@@ -37,6 +37,8 @@ class Constant:
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
             raise InputError(f"the constant {self.value} of a formula is not finite; drop this formula.")
+        if self.value == 0.0:
+            object.__setattr__(self, "value", 0.0)  # equal formulas have equal texts: no -0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,12 @@ def walk(node: Node) -> Iterator[Node]:
     node
         Each node once.
     """
-    yield node
-    if isinstance(node, Call):
-        for argument in node.arguments:
-            yield from walk(argument)
+    waiting = [node]
+    while waiting:
+        item = waiting.pop()
+        yield item
+        if isinstance(item, Call):
+            waiting.extend(reversed(item.arguments))
 
 
 def complexity(node: Node) -> int:
@@ -153,7 +157,7 @@ def complexity(node: Node) -> int:
     int
         At least 1; ``(0.5 - x1) * x2 * sin(dphi)`` has 8.
     """
-    return sum(1 for _ in walk(node))
+    return 1 + sum(map(complexity, node.arguments)) if isinstance(node, Call) else 1
 
 
 def variables(node: Node) -> tuple[str, ...]:
@@ -289,72 +293,6 @@ def _value(node: Node, columns: Mapping[str, FloatArray]) -> Any:
             return columns[node.name]
         case _:
             return np.float64(node.value)
-
-
-def value_and_gradient(
-    node: Node, columns: Mapping[str, FloatArray], wanted: Sequence[str] = ()
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Value, and derivatives by all constants and by some features, in one pass down and one up.
-
-    Parameters
-    ----------
-    node : node
-        Root.
-    columns : mapping of str to ndarray, shape (n_events,)
-        Features by name.
-    wanted : sequence of str, optional
-        Features to derive by.
-
-    Returns
-    -------
-    value : ndarray of float64, shape (n_events,)
-        As `evaluate`.
-    by_constants : ndarray of float64, shape (n_events, n_constants)
-        In the order of `constants`.
-    by_features : ndarray of float64, shape (n_events, n_wanted)
-        In the order of `wanted`.
-    """
-    n_events = len(next(iter(columns.values())))
-    by_constants: list[Any] = []
-    by_features: dict[str, Any] = dict.fromkeys(wanted, 0.0)
-
-    def forward(item: Node) -> tuple[Any, list[Any]]:
-        if not isinstance(item, Call):
-            return _value(item, columns), []
-        below = [forward(argument) for argument in item.arguments]
-        return OPERATORS[item.operator].function(*(value for value, _ in below)), below
-
-    def backward(item: Node, values: tuple[Any, list[Any]], adjoint: Any) -> None:
-        if isinstance(item, Constant):
-            by_constants.append(adjoint)
-        elif isinstance(item, Variable) and item.name in by_features:
-            by_features[item.name] = by_features[item.name] + adjoint
-        elif isinstance(item, Call):
-            arguments = [value for value, _ in values[1]]
-            derivatives = OPERATORS[item.operator].derivatives
-            for argument, below, derivative in zip(item.arguments, values[1], derivatives, strict=True):
-                if any(isinstance(leaf, Constant) or _wanted(leaf, by_features) for leaf in walk(argument)):
-                    backward(argument, below, adjoint * derivative(values[0], *arguments))
-
-    with np.errstate(all="ignore"):
-        values = forward(node)
-        backward(node, values, 1.0)
-    return (
-        np.broadcast_to(np.asarray(values[0], dtype=np.float64), (n_events,)),
-        _columns(by_constants, n_events),
-        _columns(list(by_features.values()), n_events),
-    )
-
-
-def _wanted(leaf: Node, names: Mapping[str, Any]) -> bool:
-    return isinstance(leaf, Variable) and leaf.name in names
-
-
-def _columns(parts: Sequence[Any], n_events: int) -> FloatArray:
-    columns = np.empty((n_events, len(parts)))
-    for position, part in enumerate(parts):
-        columns[:, position] = part
-    return columns
 
 
 def to_list(node: Node) -> Any:

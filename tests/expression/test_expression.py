@@ -23,11 +23,11 @@ from bit.expression.nodes import (
     exponents,
     from_list,
     to_list,
-    value_and_gradient,
     walk,
     with_constants,
 )
 from bit.expression.parse import LONGEST, parse, to_text
+from bit.expression.program import value_and_gradient
 from bit.observables import Observable
 
 NAMES = ("x", "y", "z")
