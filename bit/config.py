@@ -664,7 +664,7 @@ def _read(section: str, document: Mapping[str, Any], rules: Mapping[str, _Rule],
 
 
 def _read_train(section: Mapping[str, Any], source: str) -> dict[str, Any]:
-    known = [name for name in inspect.signature(BoostedInformationTree).parameters if name != "verbose"]
+    known = list(inspect.signature(BoostedInformationTree).parameters)
     for key in section:
         if key not in known:
             raise InputError(

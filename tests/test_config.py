@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import pytest
 
+from bit import BIT
 from bit.config import (
     CompareConfig,
     Config,
@@ -142,6 +143,11 @@ def test_every_key_is_read(tmp_path):
     assert config.output == OutputConfig("somewhere", 7)
 
 
+def test_train_takes_every_argument_of_the_estimator():
+    arguments = {name: "none" if value is None else value for name, value in BIT().get_params().items()}
+    assert from_dict({**SHORTEST, "train": arguments}).train == BIT().get_params()
+
+
 def test_defaults_of_distill_are_those_of_the_library():
     settings, parameters = DistillConfig(), inspect.signature(distill).parameters
     shared = [item.name for item in fields(settings) if item.name in parameters and item.name != "options"]
@@ -181,7 +187,6 @@ def test_overrides_change_values_and_are_checked(tmp_path):
         ({}, r"names no events"),
         (with_value("limits", "lumi", 3), "unknown key 'lumi' in .limits.: did you mean 'lumi_fb'"),
         (with_value("train", "n_estimator", 3), "unknown key 'n_estimator' in .train.*did you mean 'n_estimators'"),
-        (with_value("train", "verbose", 1), "unknown key 'verbose'"),
         (with_value("limits", "n_bins", 2.5), r"limits\.n_bins=2\.5: a whole number of at least 1"),
         (with_value("limits", "n_bins", True), r"limits\.n_bins=True"),
         (with_value("limits", "cl", 95), r"limits\.cl=95: a confidence level between 0 and 1"),

@@ -183,16 +183,29 @@ def _image(group: TreeGroup, cp: ExactParity) -> tuple[TreeGroup, npt.NDArray[np
     return image, flipped
 
 
+def _nodes_of_trees(group: TreeGroup) -> Iterator[npt.NDArray[np.int64]]:
+    """Nodes of each tree, children side by side: deep in a tree XGBoost takes left + 1 for the right one."""
+    left, right = group.left.tolist(), group.right.tolist()
+    for root in group.tree_offset[:-1].tolist():
+        nodes, n_expanded = [root], 0
+        while n_expanded < len(nodes):
+            node = nodes[n_expanded]
+            n_expanded += 1
+            if left[node] >= 0:
+                nodes += [left[node], right[node]]
+        yield np.array(nodes)
+
+
 def _trees_of(
     group: TreeGroup, output: int, scale: float, default_left: npt.NDArray[np.bool_], n_features: int
 ) -> Iterator[dict[str, Any]]:
     column = int(np.flatnonzero(group.outputs == output)[0])
     inner = group.feature >= 0
     conditions = np.where(inner, group.threshold, single_precision(scale * group.value[:, column]))
-    for first, stop in zip(group.tree_offset[:-1].tolist(), group.tree_offset[1:].tolist(), strict=True):
-        nodes = slice(first, stop)
-        n_nodes, is_split = stop - first, inner[nodes]
-        left, right = (np.where(is_split, child[nodes] - first, -1) for child in (group.left, group.right))
+    for nodes in _nodes_of_trees(group):
+        n_nodes, is_split = len(nodes), inner[nodes]
+        left = np.where(is_split, 2 * np.cumsum(is_split) - 1, -1)
+        right = np.where(is_split, left + 1, -1)
         parents = np.full(n_nodes, _NO_PARENT)
         for child in (left, right):
             parents[child[is_split]] = np.flatnonzero(is_split)

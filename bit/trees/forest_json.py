@@ -21,8 +21,8 @@ groups : list of trees that share their splits over some outputs
         sum_m coef[k][m] (min(max(x_m, lo[m]), hi[m]) - centre[m]) with x_m = x[features[m]], terms in order, unless one
         of the x_m is not finite; lo and hi are float32-exact
 basis : {param_names, terms, reference} of the polynomial, or null
-cp : null, or {sign, permutation, parity}: with image[f] = x[permutation[f]] * sign[f] and g the sum below, output k is
-    (g_k(x) + parity[k] g_k(image)) / 2
+cp : null or absent, or {sign, permutation, parity}: with image[f] = x[permutation[f]] * sign[f] and g the sum below,
+    output k is (g_k(x) + parity[k] g_k(image)) / 2
 config : how the forest was trained
 compare, nan : "lt", "right"
 sha256 : of the canonical dump (sorted keys, no spaces) of all other fields
@@ -156,7 +156,7 @@ def from_document(document: Any, source: str) -> Forest:
             units=tuple(feature["unit"] for feature in document["features"]),
             latex=tuple(feature["latex"] for feature in document["features"]),
             config=document["config"],
-            cp=None if document["cp"] is None else _parity(document["cp"], len(document["features"])),
+            cp=None if document.get("cp") is None else _parity(document["cp"], len(document["features"])),
         )
         if forest.cp is not None and len(forest.cp.parity) != forest.n_outputs:
             raise ValueError("cp.parity does not have one entry for each output")

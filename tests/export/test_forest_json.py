@@ -73,6 +73,14 @@ def test_contract_fields(model, tmp_path):
     assert document["features"][0] == {"name": "pt", "unit": "GeV", "latex": "pt"}
 
 
+def test_block_of_the_parity_is_optional(model, tmp_path, rng):
+    path, probe = written(model, tmp_path), rng.normal(size=(100, 2))
+    document = json.loads(path.read_text())
+    assert document.pop("cp") is None
+    path.write_text(json.dumps({**document, "sha256": checksum(document)}))
+    np.testing.assert_array_equal(bit.load(path).predict(probe), model.predict(probe))
+
+
 def test_old_file_stays_if_writing_fails(model, tmp_path):
     path = written(model, tmp_path)
     before = path.read_bytes()

@@ -60,6 +60,8 @@ CASES = {
     "separate": {"strategy": "separate", "terms": ["a", "b"]},
     "separate_linear": {"strategy": "separate", "leaf": "linear", "early_stopping": True, "n_iter_no_change": 1},
     "large_trees": {"max_depth": 8, "min_samples_leaf": 2, "min_effective_samples": 0},  # more than 32 leaves
+    # Leaf by leaf, deeper than the levels that XGBoost keeps in an array of its own.
+    "deep_symmetric": {"cp_parity": PARITY, "max_depth": None, "max_leaf_nodes": 60, "min_effective_samples": 0},
     "positive": {"positive": True},
     "roots": {"min_effective_samples": 5000},  # trees without a split
     "linear_roots": {"min_effective_samples": 5000, "leaf": "linear"},
