@@ -65,6 +65,7 @@ Sections and keys (all but ``data.path`` have defaults)::
     sampling = "information"      # how they are drawn; or "weights", "stratified"
     max_complexity = 30
     n_restarts = 4                # independent searches
+    n_extensions = 6              # rounds in which the best formulas are extended
     max_seconds = 600             # default: no limit; results then do not depend on the machine
     mean_subtracted = false       # true: the convention of arXiv:2109.10414
     rule = "one_standard_error"   # of choice; or "mse", "information"
@@ -260,7 +261,8 @@ class DistillConfig:
         from the latter.
     param : str or None
         Coefficient; None for the only one of ``[limits]``, or of the events.
-    features, backend, operators, n_points, sampling, max_complexity, n_restarts, max_seconds, mean_subtracted, options
+    features, backend, operators, n_points, sampling, max_complexity, n_restarts, n_extensions, max_seconds,
+    mean_subtracted, options
         As in `bit.distill.distill`.
     rule : str
         As in `bit.distill.ParetoFront.best`.
@@ -275,6 +277,7 @@ class DistillConfig:
     sampling: Sampling = "information"
     max_complexity: int = 30
     n_restarts: int = 4
+    n_extensions: int = 6
     max_seconds: float | None = None
     mean_subtracted: bool = False
     rule: Rule = "one_standard_error"
@@ -643,6 +646,7 @@ _DISTILL: dict[str, _Rule] = {
     "sampling": _one_of(*get_args(Sampling)),
     "max_complexity": _integer(1),
     "n_restarts": _integer(1),
+    "n_extensions": _integer(0),
     "max_seconds": _number("a positive time in seconds is needed", lambda x: x > 0),
     "mean_subtracted": _truth,
     "rule": _one_of(*get_args(Rule)),

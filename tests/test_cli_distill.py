@@ -42,6 +42,7 @@ backend = "operon"
 operators = ["add", "mul", "sin"]
 n_points = 400
 n_restarts = 2
+n_extensions = 1
 max_complexity = 10
 options = {max_evaluations = 4000, population_size = 200}
 [output]

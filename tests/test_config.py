@@ -83,6 +83,7 @@ n_points = 500
 sampling = "stratified"
 max_complexity = 12
 n_restarts = 2
+n_extensions = 3
 max_seconds = 30
 mean_subtracted = true
 rule = "information"
@@ -135,6 +136,7 @@ def test_every_key_is_read(tmp_path):
         "stratified",
         12,
         2,
+        3,
         30.0,
         True,
         "information",
@@ -151,7 +153,7 @@ def test_train_takes_every_argument_of_the_estimator():
 def test_defaults_of_distill_are_those_of_the_library():
     settings, parameters = DistillConfig(), inspect.signature(distill).parameters
     shared = [item.name for item in fields(settings) if item.name in parameters and item.name != "options"]
-    assert len(shared) == 10
+    assert len(shared) == 11
     assert {name: getattr(settings, name) for name in shared} == {name: parameters[name].default for name in shared}
     assert settings.rule == inspect.signature(ParetoFront.best).parameters["rule"].default
 

@@ -234,6 +234,7 @@ def _search(config: Config, parts: Parts, target: Observable, param: str, say: S
         cp_parity=config.cp,
         mean_subtracted=settings.mean_subtracted,
         n_restarts=settings.n_restarts,
+        n_extensions=settings.n_extensions,
         valid=parts.edges,
         lumi_fb=config.limits.lumi_fb,
         max_seconds=settings.max_seconds,

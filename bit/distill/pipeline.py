@@ -59,7 +59,7 @@ _SIGNIFICANT, _WORTHWHILE = 2.0, 1e-4
 
 
 def distill(
-    model_or_observable: Any,
+    model: Any,
     table: EventTable,
     *,
     param: str | None = None,
@@ -72,7 +72,7 @@ def distill(
     cp_parity: CPParity | None = None,
     mean_subtracted: bool = False,
     n_restarts: int = 4,
-    n_extensions: int = 2,
+    n_extensions: int = 6,
     valid: EventTable | None = None,
     lumi_fb: float | None = None,
     max_seconds: float | None = None,
@@ -85,7 +85,7 @@ def distill(
 
     Parameters
     ----------
-    model_or_observable : fitted estimator or Observable
+    model : fitted estimator or Observable
         A `BoostedInformationTree`, an ensemble, a network (with `param`); ``TrueScore("cHWtil")``, or any observable
         of one axis. The prediction of a model is free of latent noise, the joint score of its bias:
         ``front.config["advice"]`` says whether the chosen formula gains from constants fitted to the score.
@@ -114,9 +114,9 @@ def distill(
         Subtract the mean of the target with weights w_0, the convention of arXiv:2109.10414.
     n_restarts : int, default=4
         Independent searches.
-    n_extensions : int, default=2
-        Rounds in which every part of the best formulas is extended by a constant, a variable or an operator; 0 leaves
-        it at shortening.
+    n_extensions : int, default=6
+        Rounds in which every part of the best formulas is extended by a constant, a variable or an operator, until
+        nothing helps; 0 leaves it at shortening. Searches miss most with quotients, and rounds are worth most there.
     valid : EventTable, optional
         Held-out events for the figures of merit; default `table`.
     lumi_fb : float, optional
@@ -167,7 +167,7 @@ def distill(
     wanted = _operators(operators)
     engine, name, why = choose_backend(backend)
     require_operators(name, wanted, engine.OPERATORS)
-    target = target_of(model_or_observable, param)
+    target = target_of(model, param)
     values = as_values(target.observable, table)
     require_varying(values)
     if table.n_events < _FEWEST_EVENTS:

@@ -143,7 +143,11 @@ def value_and_gradient(
 
     Returns
     -------
-    value, by_constants, by_features : ndarray of float64
-        As of `Program.gradient`, at the constants of the formula.
+    value : ndarray of float64, shape (n_events,)
+        At the constants of the formula.
+    by_constants : ndarray of float64, shape (n_events, n_constants)
+        In their order.
+    by_features : ndarray of float64, shape (n_events, n_wanted)
+        In the order of `wanted`.
     """
     return Program(node, columns, wanted).gradient(constants(node))
