@@ -46,8 +46,8 @@ def comparison(result: Comparison, *, n_best: int = 3) -> Figure:
     -------
     matplotlib.figure.Figure
         One panel per coefficient. The band is the interval of the true score; an arrow stands for an interval that is
-        much wider, or without bounds, or has another piece out there. The numbers are the width relative to that of the true score, and the share of
-        the Fisher information (rate included) that is kept.
+        much wider, or without bounds, or has another piece out there. The numbers are the width relative to that of the
+        true score, and the share of the Fisher information (rate included) that is kept.
 
     Raises
     ------

@@ -98,5 +98,5 @@ def test_bad_settings(problem):
 
 def test_failures_are_told(problem, tmp_path, monkeypatch):
     monkeypatch.setattr(_operon, "_WORKER", tmp_path / "no_worker.py")
-    with pytest.raises(BitError, match="the search with Operon failed: .*no_worker"):
+    with pytest.raises(BitError, match=r"the search with Operon failed: .*no_worker"):
         _operon.search(problem, changed())

@@ -71,7 +71,7 @@ def test_one_coefficient_has_room_for_title_and_numbers(result):
     boxes = {text.get_text(): text.get_window_extent() for text in [*fig.axes[0].texts, *fig.texts]}
     assert boxes["width"].x1 < boxes["kept"].x0
     for box in boxes.values():
-        assert fig.bbox.x0 <= box.x0 and box.x1 <= fig.bbox.x1
+        assert fig.bbox.x0 <= box.x0 < box.x1 <= fig.bbox.x1
 
 
 def test_a_comparison_without_rows_is_refused(result):
