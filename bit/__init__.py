@@ -21,10 +21,11 @@ BitError, BitWarning
     What everything here raises and warns.
 BoostedInformationTreeEnsemble
     The same many times on resampled events: errors of the learned functions.
-processes, baselines, inference, inspection, compare, export, distill, plotting, metrics, conventions
+processes, baselines, inference, inspection, compare, export, distill, expression, plotting, metrics, conventions, dask
     Simulators, other methods to compare with, limits, what a model has learned, all methods on one sample
     (``bit.compare.compare(table, lumi_fb=300.0)``), file formats of models, formulas
-    (``bit.distill.distill(model, table, param="cHW")``), figures, figures of merit, polynomials of other tools.
+    (``bit.distill.distill(model, table, param="cHW")``), figures, figures of merit, polynomials of other tools,
+    training on a cluster.
 """
 
 from __future__ import annotations
@@ -67,9 +68,11 @@ _MODULES = (
     "compare",
     "export",
     "distill",
+    "expression",
     "plotting",
     "metrics",
     "conventions",
+    "dask",
 )
 
 __all__ = [
@@ -102,8 +105,10 @@ if TYPE_CHECKING:
     from bit import baselines as baselines
     from bit import compare as compare
     from bit import conventions as conventions
+    from bit import dask as dask
     from bit import distill as distill
     from bit import export as export
+    from bit import expression as expression
     from bit import inference as inference
     from bit import inspection as inspection
     from bit import metrics as metrics

@@ -407,7 +407,7 @@ def distill(config: str, model: str | None, overrides: tuple[str, ...]) -> None:
     formula.json, formula.tex, front.json (all formulas) and figures. The formula is searched on the events of the
     training, chosen on those of the bins, and judged on the rest.
 
-    Ctrl-C ends the search; the best formulas until then are written.
+    Ctrl-C ends the search; the best formulas until then are written, those of finished restarts with Operon.
 
     \b
     Example:
@@ -521,6 +521,10 @@ def export(model: str, to: Any, output: str, name: str | None, check: bool, data
         raise InputError(
             f"{model} holds an ensemble: export its forests one by one, bit.load({model!r}).members_[i] with "
             f"bit.export.to_{to}."
+        )
+    if hasattr(loaded, "best"):
+        raise InputError(
+            f"{model} holds a front of formulas: export one of them, bit.load({model!r}).best().export('formula.json')."
         )
     if not isinstance(loaded, Forest | Expression):
         raise InputError(

@@ -525,7 +525,7 @@ def _some_of(options: Sequence[str]) -> _Rule:
         names = _texts(value)
         for name in names:
             if name not in options:
-                raise _RuleError(f"no {name!r}: {near_match(name, options).rstrip('.')}")
+                raise _RuleError(f"no {name!r}: {near_match(name, options)}")
         return names
 
     return check
@@ -533,7 +533,7 @@ def _some_of(options: Sequence[str]) -> _Rule:
 
 def _arguments(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise _RuleError("a table of arguments is needed, such as {n_estimators = 200}")
+        raise _RuleError("a table of arguments is needed, such as {name = 200}")
     return dict(value)
 
 
@@ -663,7 +663,8 @@ def _read(section: str, document: Mapping[str, Any], rules: Mapping[str, _Rule],
         try:
             values[key] = rules[key](value)
         except _RuleError as rule:
-            raise InputError(f"{source}: {section}.{key}={value!r}: {rule}.") from None
+            end = "" if str(rule).endswith(("?", "...")) else "."
+            raise InputError(f"{source}: {section}.{key}={value!r}: {rule}{end}") from None
     return values
 
 

@@ -16,6 +16,8 @@ from reference.export_cases import EXACT, FORMATS, FORMULA_FORMATS, SUFFIX
 import bit
 from bit import CPParity, EventTable, PolynomialBasis, analysis, read_lhe, read_npz, read_root, write_npz, write_root
 from bit.cli import main
+from bit.distill import ParetoFront
+from bit.distill.select import Figures
 from bit.expression import Expression
 from bit.inference import UnbinnedLikelihood, choose_edges, contour, power
 from bit.io.arrays import read_parquet, write_parquet
@@ -515,7 +517,10 @@ def test_mistakes_in_exports_are_one_sentence(forest, folder):
     ratio = bit.baselines.RatioTrick([0.1] * small_table().basis.n_params, n_estimators=1, n_jobs=1)
     ratio.fit(small_table()).export("ratio.json")
     bit.BoostedInformationTreeEnsemble(bit.BIT(**small), n_members=2).fit(small_table()).export("ensemble.json")
+    formula = Expression.parse("0.5*x", ["x"])
+    ParetoFront([formula], [Figures(mse=0.1, mse_error=0.0, rho2=0.9, rho2_error=0.0)]).export("front.json")
     for message, arguments in (
+        ("bit.load('front.json').best().export", ["front.json", "--to", "cpp", "-o", "a"]),
         ("did you mean 'model.json'", ["modle.json", "--to", "cpp", "-o", "a"]),
         ("ensemble.json holds an ensemble: export its forests one by one", ["ensemble.json", "--to", "cpp", "-o", "a"]),
         ("model of type RatioTrick: only forests and formulas", ["ratio.json", "--to", "cpp", "-o", "a"]),

@@ -1,7 +1,9 @@
 """What `import bit` offers, and what it costs."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,13 @@ def test_public_names():
 def test_unknown_name():
     with pytest.raises(AttributeError, match="has no attribute 'Forrest'"):
         bit.Forrest  # noqa: B018
+
+
+def test_modules_that_the_readme_names_come_with_the_package():
+    root = Path(bit.__file__).parent
+    named = set(re.findall(r"\bbit\.([a-z_]+)", (root.parent / "README.md").read_text(encoding="utf-8")))
+    modules = {name for name in named if (root / name).is_dir() or (root / f"{name}.py").is_file()}
+    assert {"dask", "distill"} <= modules <= set(bit._MODULES)
 
 
 def loaded_after(statement):

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,9 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
     Raises
     ------
     InputError
-        For unknown operators or options.
+        For unknown operators or options, or values of options that are not whole numbers.
+    KeyboardInterrupt
+        On Ctrl-C before the first restart has finished.
     MissingPackageError
         If pyoperon is not installed.
     BitError
@@ -116,6 +118,7 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
     """
     require_operators("operon", settings.operators, OPERATORS)
     require_options("operon", settings.options, _DEFAULTS)
+    _require_whole_numbers(settings.options)
     reason = available()
     if reason is not None:
         raise MissingPackageError(f"the backend 'operon' cannot run: {reason}")
@@ -128,6 +131,13 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
         raise BitError(f"the search with Operon failed: {failures[0]}")
     trees = (_tree(text, problem.names) for text in texts)
     return [tree for tree in trees if tree is not None]
+
+
+def _require_whole_numbers(options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
+        least = 0 if name == "optimizer_iterations" else 1
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"options[{name!r}]={value!r}: a whole number of at least {least} is needed.")
 
 
 def _write_task(
@@ -175,7 +185,7 @@ def _run(folder: Path, settings: SearchSettings) -> None:
                 bar.update(len(list(folder.glob("*.json"))) - bar.n)
     except KeyboardInterrupt:
         if not any(folder.glob("*.json")):
-            raise
+            raise KeyboardInterrupt("no restart of the search had finished, so there is no formula") from None
         warnings.warn("the search was interrupted; finished restarts are kept.", SearchInterrupted, stacklevel=4)
     finally:
         for worker in workers:

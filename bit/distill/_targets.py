@@ -166,6 +166,8 @@ def target_of(model_or_observable: Any, param: str | None) -> Target:
             "TrueScore('cHWtil'); of a loaded forest, BIT.from_forest(forest)."
         )
     params: Sequence[str] = getattr(source, "params", None) or ()
+    if param is not None and len(params) == 1 and param != params[0]:
+        raise InputError(f"param={param!r}: {source.name} is of {params[0]}; name that, or leave param out.")
     if param is None and len(params) == 1:
         param = params[0]
     odd = getattr(source, "odd", False)

@@ -161,7 +161,8 @@ def distill(
     >>> print(front.best())  # doctest: +SKIP
     """
     started = time.monotonic()
-    _require_numbers(n_points, max_complexity, n_restarts, n_extensions, max_seconds)
+    _require_numbers(n_points, max_complexity, n_restarts, n_extensions, max_seconds, random_state)
+    _require_types(table, valid, options)
     if sampling not in get_args(Sampling):
         raise InputError(f"sampling={sampling!r}: give one of {', '.join(get_args(Sampling))}.")
     wanted = _operators(operators)
@@ -250,14 +251,29 @@ def distill(
 
 
 # ---------------------------------------------------------------------- what was asked for
+def _require_types(table: EventTable, valid: EventTable | None, options: Mapping[str, Any] | None) -> None:
+    for name, value in {"table": table, "valid": valid}.items():
+        if not isinstance(value, EventTable) and (name == "table" or value is not None):
+            raise InputError(f"{name} is a {type(value).__name__}: events with weights are needed, an EventTable.")
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"options={options!r}: give a mapping, such as {{'max_evaluations': 100000}}.")
+
+
 def _require_numbers(
-    n_points: int, max_complexity: int, n_restarts: int, n_extensions: int, max_seconds: float | None
+    n_points: int,
+    max_complexity: int,
+    n_restarts: int,
+    n_extensions: int,
+    max_seconds: float | None,
+    random_state: int,
 ) -> None:
     lowest = {"n_points": (n_points, 10), "max_complexity": (max_complexity, 1), "n_restarts": (n_restarts, 1)}
     for name, (value, least) in {**lowest, "n_extensions": (n_extensions, 0)}.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise InputError(f"{name}={value!r}: a whole number of at least {least} is needed.")
-    if max_seconds is not None and not max_seconds > 0:
+    if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer) or random_state < 0:
+        raise InputError(f"random_state={random_state!r}: a seed is needed, a whole number of at least 0.")
+    if max_seconds is not None and not (isinstance(max_seconds, int | float | np.number) and max_seconds > 0):
         raise InputError(f"max_seconds={max_seconds!r}: give a positive time, or None for no limit.")
 
 

@@ -287,8 +287,9 @@ def refit(
     """
     if objective not in get_args(Objective):
         raise InputError(f"objective={objective!r}: give one of {', '.join(get_args(Objective))}.")
-    if n_starts < 1:
-        raise InputError(f"n_starts={n_starts}: at least one fit is needed.")
+    for name, value, least in (("n_starts", n_starts, 1), ("random_state", random_state, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise InputError(f"{name}={value!r}: a whole number of at least {least} is needed.")
     sample = Sample.of(
         expression.columns(table),
         as_values(target, table),

@@ -52,6 +52,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         document = json.loads(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise FileFormatError(f"{file} is not JSON, not even a text; give a file written by bit.") from None
+    except RecursionError:
+        raise FileFormatError(f"{file} is nested too deeply; give a file written by bit.") from None
     except json.JSONDecodeError as error:
         raise FileFormatError(f"{file} is not JSON ({error}); give a file written by bit.") from None
     if is_xgboost(document):

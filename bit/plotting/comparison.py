@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from bit.errors import InputError
 from bit.plotting.style import COLOURS, GREY, panels, param_label, style
@@ -23,6 +24,10 @@ _COLOUR_OF = {
     "extra": COLOURS[2],
     "true": "black",
 }
+# Inches of a panel with its numbers, and of the names beside the first one, which need them also if it is the only one.
+_PANEL, _NAMES = 4.6, 1.9
+# Inches from the panel to its numbers.
+_WIDTH_AT, _KEPT_AT = 0.16, 0.75
 # Intervals are drawn up to so many times the width of the best one; arrows stand for the rest.
 _WIDEST = 3.2
 
@@ -41,8 +46,8 @@ def comparison(result: Comparison, *, n_best: int = 3) -> Figure:
     -------
     matplotlib.figure.Figure
         One panel per coefficient. The band is the interval of the true score; an arrow stands for an interval that is
-        much wider, or without bounds. The numbers are the width relative to that of the true score, and the share of
-        the Fisher information (rate included) that is kept.
+        much wider, or without bounds, or has another piece out there. The numbers are the width relative to that of the
+        true score, and the share of the Fisher information (rate included) that is kept.
 
     Raises
     ------
@@ -56,7 +61,8 @@ def comparison(result: Comparison, *, n_best: int = 3) -> Figure:
     methods = list(dict.fromkeys(row.method for row in result.rows if row.method in wanted))
     everything = {(row.method, row.param): row for row in result.rows}
     with style():
-        fig, axes = panels(len(result.params), width=4.6, height=1.3 + 0.34 * len(methods))
+        width = _PANEL + _NAMES / len(result.params)
+        fig, axes = panels(len(result.params), width=width, height=1.3 + 0.34 * len(methods))
         for column, param in enumerate(result.params):
             rows = [everything.get((method, param)) for method in methods]
             _draw(axes[0, column], result, param, rows)
@@ -88,18 +94,23 @@ def _draw(panel: Axes, result: Comparison, param: str, rows: list[Row | None]) -
         _bar(panel, row, place, (middle - half, middle + half))
         ratio = result.ratio(row)
         texts = (
-            (1.05, f"{ratio:.2f}" if ratio < 99.5 else "--" if not math.isfinite(ratio) else f"{ratio:.0f}"),
-            (1.23, "--" if row.information_kept is None else f"{row.information_kept:.2f}"),
+            (_WIDTH_AT, f"{ratio:.2f}" if ratio < 99.5 else "--" if not math.isfinite(ratio) else f"{ratio:.0f}"),
+            (_KEPT_AT, "--" if row.information_kept is None else f"{row.information_kept:.2f}"),
         )
         for x, text in texts:
-            panel.text(x, place, text, transform=panel.get_yaxis_transform(), va="center", fontsize=10.5)
-    for x, text in ((1.05, "width"), (1.23, "kept")):
-        panel.text(x, len(rows) - 0.35, text, transform=panel.get_yaxis_transform(), fontsize=10.5, color=GREY)
+            panel.text(1.0, place, text, transform=_right_of(panel, x), va="center", fontsize=10.5)
+    for x, text in ((_WIDTH_AT, "width"), (_KEPT_AT, "kept")):
+        panel.text(1.0, len(rows) - 0.35, text, transform=_right_of(panel, x), fontsize=10.5, color=GREY)
     panel.set_xlim(middle - half, middle + half)
     panel.set_ylim(-0.7, len(rows) - 0.3)
     panel.tick_params(axis="y", which="both", left=False, right=False, pad=10)
     panel.locator_params(axis="x", nbins=5)
     panel.set_xlabel(rf"${param_label(param)}/\Lambda^2$ [TeV$^{{-2}}$]")
+
+
+def _right_of(panel: Axes, inches: float) -> Transform:
+    # A distance that does not depend on the width of the panel, so that the layout knows what room it takes.
+    return panel.get_yaxis_transform() + ScaledTranslation(inches, 0.0, panel.figure.dpi_scale_trans)
 
 
 def _bar(panel: Axes, row: Row, place: int, span: tuple[float, float]) -> None:
@@ -108,6 +119,8 @@ def _bar(panel: Axes, row: Row, place: int, span: tuple[float, float]) -> None:
     for low, high in row.interval.pieces:
         inside = max(low, left), min(high, right)
         if inside[0] >= inside[1]:
+            edge, marker = (left, "<") if high <= left else (right, ">")
+            panel.plot([edge], [place], marker, color=colour, ms=8, clip_on=False)
             continue
         panel.plot(inside, (place, place), color=colour, lw=3.0, solid_capstyle="butt")
         for end, edge, marker in ((low, left, "<"), (high, right, ">")):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit.basis import FloatArray, PolynomialBasis, Term
+from bit.errors import InputError
 from bit.kernels._jit import LANES
 from bit.kernels.bitmask import BLOCK, predict_small_linear_trees, predict_small_trees
 from bit.kernels.dtypes import FEATURE, aligned_empty
@@ -367,7 +368,18 @@ class Forest:
         -------
         ndarray of float64, shape (n, n_outputs)
             R_a in TeV^2, R_ab in TeV^4.
+
+        Raises
+        ------
+        InputError
+            If there is another number of features.
         """
+        shape = np.shape(features)
+        if len(shape) != 2 or shape[1] != len(self.feature_names):
+            raise InputError(
+                f"features have shape {shape}, expected (n, {len(self.feature_names)}): columns "
+                f"{', '.join(self.feature_names)}."
+            )
         out = np.empty((len(features), self.n_outputs))
 
         def work(bounds: tuple[int, int]) -> None:

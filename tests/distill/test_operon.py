@@ -81,7 +81,7 @@ def test_interrupt_before_anything_finished(problem, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     thread = threading.Thread(target=interrupt_once, args=("0.err", tmp_path))
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="no restart of the search had finished"):
         _operon.search(problem, changed(options={"max_evaluations": 10**9}))
     thread.join()
 
@@ -91,5 +91,12 @@ def test_bad_settings(problem):
         _operon.search(problem, changed(operators=("add", "erf", "relu")))
     with pytest.raises(InputError, match=r"no options \['populations'\]; it knows: max_depth"):
         _operon.search(problem, changed(options={"populations": 3}))
-    with pytest.raises(BitError, match="failed"):
-        _operon.search(problem, changed(options={"population_size": -3}))
+    for name, value in {"population_size": -3, "max_evaluations": "1000", "optimizer_iterations": 1.5}.items():
+        with pytest.raises(InputError, match=rf"options\['{name}'\]={value!r}: a whole number of at least [01]"):
+            _operon.search(problem, changed(options={name: value}))
+
+
+def test_failures_are_told(problem, tmp_path, monkeypatch):
+    monkeypatch.setattr(_operon, "_WORKER", tmp_path / "no_worker.py")
+    with pytest.raises(BitError, match=r"the search with Operon failed: .*no_worker"):
+        _operon.search(problem, changed())

@@ -150,6 +150,8 @@ def test_bad_refits(noisy):
         refit(formula("1.0*x"), noisy, SCORE, objective="l1")
     with pytest.raises(InputError, match="n_starts=0"):
         refit(formula("1.0*x"), noisy, SCORE, n_starts=0)
+    with pytest.raises(InputError, match="random_state=-1"):
+        refit(formula("1.0*x"), noisy, SCORE, random_state=-1)
     with pytest.raises(InputError, match="not finite on all events"):
         refit(formula("log(1.0*x)"), noisy, SCORE)
     with pytest.raises(InputError, match="weights"):

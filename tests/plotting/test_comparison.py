@@ -1,5 +1,7 @@
 """The figure of a comparison."""
 
+from dataclasses import replace
+
 import pytest
 from test_compare import SMALL, two_coefficients
 
@@ -47,6 +49,29 @@ def test_what_does_not_fit_has_arrows(result):
     arrows = {line.get_marker(): line.get_xdata()[0] for line in axes.lines if line.get_marker() in ("<", ">")}
     assert arrows == {"<": left, ">": right}
     assert "--" in {text.get_text() for text in axes.texts}
+
+
+def test_other_pieces_of_an_interval_have_arrows(result):
+    row = result.row("bit", "cHW")
+    low, high = row.interval.pieces[0]
+    far = low - 20.0 * (high - low)
+    interval = replace(row.interval, lower=far, pieces=((far, far + (high - low)), (low, high)))
+    rows = tuple(replace(other, interval=interval) if other is row else other for other in result.rows)
+    axes = plotting.comparison(replace(result, rows=rows)).axes[0]
+    place = 1  # from below: the true score, BIT
+    drawn = [(line.get_marker(), line.get_xdata()[0]) for line in axes.lines if line.get_ydata()[0] == place]
+    assert ("<", axes.get_xlim()[0]) in drawn
+
+
+def test_one_coefficient_has_room_for_title_and_numbers(result):
+    one = replace(result, rows=tuple(row for row in result.rows if row.param == "cHWtil"))
+    fig = plotting.comparison(one)
+    with plotting.style():
+        fig.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in [*fig.axes[0].texts, *fig.texts]}
+    assert boxes["width"].x1 < boxes["kept"].x0
+    for box in boxes.values():
+        assert fig.bbox.x0 <= box.x0 < box.x1 <= fig.bbox.x1
 
 
 def test_a_comparison_without_rows_is_refused(result):

@@ -91,3 +91,11 @@ def test_importances_are_shares_of_the_gain(rng):
                 assert gain == 0
     np.testing.assert_allclose(forest.feature_importances(), total / total.sum(), rtol=1e-12)
     assert (forest.first(0).feature_importances() == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 2), (5, 4)])
+def test_another_number_of_features_is_refused(rng, shape):
+    x = rng.normal(size=(200, 3))
+    forest = bit.BIT(n_estimators=2, min_samples_leaf=5).fit(x, x[:, 0]).forest_
+    with pytest.raises(bit.errors.InputError, match=r"expected \(n, 3\): columns"):
+        forest.predict(np.ones(shape))
