@@ -407,7 +407,7 @@ def distill(config: str, model: str | None, overrides: tuple[str, ...]) -> None:
     formula.json, formula.tex, front.json (all formulas) and figures. The formula is searched on the events of the
     training, chosen on those of the bins, and judged on the rest.
 
-    Ctrl-C ends the search; the best formulas until then are written, those of finished restarts with Operon.
+    Ctrl-C ends the search; the best formulas until then are written.
 
     \b
     Example:

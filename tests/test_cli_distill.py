@@ -247,7 +247,7 @@ def test_ctrl_c_keeps_what_was_found(folder, monkeypatch):
     Thread(target=interrupt, daemon=True).start()
     result = call("--set", "distill.n_restarts=500", "--set", "distill.target=true")
     assert result.exit_code == 130, result.output
-    assert "Warning: the search was interrupted; finished restarts are kept." in result.stderr
+    assert "Warning: the search was interrupted; the formulas until then are kept." in result.stderr
     assert "Interrupted: what was found until then is in out." in result.stderr
     assert "remark: the search was interrupted" in (folder / "out" / "report.md").read_text()
     assert len(bit.load(folder / "out" / "front.json")) >= 1

@@ -74,6 +74,8 @@ _WORKER = Path(__file__).with_name("_operon_worker.py")
 # A search looks at the clock between generations only; then it is ended.
 _GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
+# After Ctrl-C, for the generation at work; one of a large search takes about a second.
+_LAST_SECONDS = 5.0
 
 
 def available() -> str | None:
@@ -103,14 +105,14 @@ def search(problem: Problem, settings: SearchSettings) -> list[Node]:
     -------
     list of node
         Members of all fronts, in the order of the restarts; after the time limit, the best so far of those that began;
-        after Ctrl-C, those of the restarts that finished.
+        so it is after Ctrl-C.
 
     Raises
     ------
     InputError
         For unknown operators or options, or values of options that are not whole numbers.
     KeyboardInterrupt
-        On Ctrl-C before the first restart has finished.
+        On Ctrl-C before the first generation has finished.
     MissingPackageError
         If pyoperon is not installed.
     BitError
@@ -184,9 +186,13 @@ def _run(folder: Path, settings: SearchSettings) -> None:
                 time.sleep(_POLL_SECONDS)
                 bar.update(len(list(folder.glob("*.json"))) - bar.n)
     except KeyboardInterrupt:
+        (folder / "stop").touch()
+        last = time.monotonic() + _LAST_SECONDS
+        while any(worker.poll() is None for worker in workers) and time.monotonic() < last:
+            time.sleep(_POLL_SECONDS)
         if not any(folder.glob("*.json")):
-            raise KeyboardInterrupt("no restart of the search had finished, so there is no formula") from None
-        warnings.warn("the search was interrupted; finished restarts are kept.", SearchInterrupted, stacklevel=4)
+            raise KeyboardInterrupt("no generation of the search had finished, so there is no formula") from None
+        warnings.warn("the search was interrupted; the formulas until then are kept.", SearchInterrupted, stacklevel=4)
     finally:
         for worker in workers:
             worker.kill()

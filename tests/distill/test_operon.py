@@ -77,11 +77,27 @@ def test_interrupt_keeps_finished_restarts(problem, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("ctrl_c_works")
+def test_interrupt_keeps_the_best_of_running_restarts(problem, monkeypatch):
+    """A search without end is interrupted when it has been at work for a while."""
+    started = _operon._start
+
+    def start_and_interrupt(*arguments):
+        threading.Timer(3.0, os.kill, [os.getpid(), signal.SIGINT]).start()
+        return started(*arguments)
+
+    monkeypatch.setattr(_operon, "_start", start_and_interrupt)
+    with pytest.warns(BitWarning, match="the formulas until then are kept"):
+        trees = _operon.search(problem, changed(n_restarts=1, n_jobs=1, options={"max_evaluations": 10**9}))
+    assert best_error(problem, trees) < problem.target.var()
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
 def test_interrupt_before_anything_finished(problem, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(_operon, "_LAST_SECONDS", 0.0)
     thread = threading.Thread(target=interrupt_once, args=("0.err", tmp_path))
     thread.start()
-    with pytest.raises(KeyboardInterrupt, match="no restart of the search had finished"):
+    with pytest.raises(KeyboardInterrupt, match="no generation of the search had finished"):
         _operon.search(problem, changed(options={"max_evaluations": 10**9}))
     thread.join()
 
