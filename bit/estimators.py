@@ -468,7 +468,7 @@ class BoostedInformationTree(RegressorMixin, BaseEstimator):  # type: ignore[mis
         return model
 
     def _plan(self) -> BoostingPlan:
-        _check_parameters(self)
+        check_parameters(self)
         rate = auto_learning_rate(self.n_estimators) if self.learning_rate == "auto" else float(self.learning_rate)
         effective = self.min_samples_leaf if self.min_effective_samples is None else self.min_effective_samples
         return BoostingPlan(
@@ -845,8 +845,19 @@ def _require_positive_sum(sample: Sample) -> None:
         )
 
 
-def _check_parameters(model: BoostedInformationTree) -> None:
-    """Check every parameter once, by its rule."""
+def check_parameters(model: BoostedInformationTree) -> None:
+    """Check every parameter once, by its rule, as training does at its beginning.
+
+    Parameters
+    ----------
+    model : BoostedInformationTree
+        Before its training.
+
+    Raises
+    ------
+    InputError
+        For the first one that breaks its rule: name, value and rule.
+    """
 
     def demand(name: str, holds: bool, rule: str) -> None:
         if not holds:

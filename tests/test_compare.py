@@ -285,6 +285,8 @@ def test_classic_observables_stand_once():
         ({"n_bins": 200}, "too few for n_bins=200"),
         ({"train": {"n_tree": 3}}, "train: no argument 'n_tree'"),
         ({"networks": {"terms": ["cHW"]}}, "networks: no argument 'terms'"),
+        ({"train": {"learning_rate": -1}}, "learning_rate=-1: a number in"),
+        ({"networks": {"n_epochs": -3}}, "n_epochs=-3: a positive number"),
         ({"xgboost": {"n_tree": 3}}, "n_tree"),
         ({"xgboost": {"kind": "binary"}}, "'kind' is chosen by the comparison"),
         ({"extra": {"bit": bit.observable("pt")}}, "'bit' is the name of another row"),

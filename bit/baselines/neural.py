@@ -95,7 +95,7 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
             If a feature is constant, or Ctrl-C ended the training (the best weights so far are kept).
         """
         torch = require("torch", for_=f"bit.baselines.{type(self).__name__}.fit")
-        self._check_parameters()
+        self.check_parameters()
         if not isinstance(table, EventTable):
             raise InputError(f"a {type(table).__name__} was given: networks are trained on an EventTable.")
         columns = self._columns(table)
@@ -310,8 +310,14 @@ class _NeuralModel(BaseEstimator):  # type: ignore[misc]
             raise InputError(f"theta={np.asarray(theta).tolist()}: one point is needed; loop over several.")
         return point
 
-    def _check_parameters(self) -> None:
-        """Check every parameter once, by its rule."""
+    def check_parameters(self) -> None:
+        """Check every parameter once, by its rule, as `fit` does at its beginning.
+
+        Raises
+        ------
+        InputError
+            For the first one that breaks its rule: name, value and rule.
+        """
 
         def demand(name: str, holds: bool, rule: str) -> None:
             if not holds:
@@ -560,8 +566,9 @@ class QuadraticClassifier(_NeuralModel):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def check_parameters(self) -> None:
+        """Check every parameter once, by its rule; see `_NeuralModel.check_parameters`."""
+        super().check_parameters()
         if self.loss not in _LOSSES:
             raise InputError(f"loss={self.loss!r}: one of {', '.join(map(repr, _LOSSES))}.")
 

@@ -15,7 +15,7 @@ import numpy as np
 from bit.baselines import ONN, SALLY, QuadraticClassifier, RatioTrick
 from bit.basis import FloatArray, Term
 from bit.errors import InputError, near_match
-from bit.estimators import BoostedInformationTree
+from bit.estimators import BoostedInformationTree, check_parameters
 from bit.events import EventTable
 from bit.observables import Observable
 from bit.parity import CPParity
@@ -184,7 +184,7 @@ METHODS: tuple[str, ...] = tuple(TRAINED)
 
 
 def check_options(trees: Mapping[str, Any], xgboost: Mapping[str, Any], networks: Mapping[str, Any]) -> None:
-    """Refuse unknown arguments before any work.
+    """Refuse unknown arguments and bad values before any work.
 
     Parameters
     ----------
@@ -194,7 +194,8 @@ def check_options(trees: Mapping[str, Any], xgboost: Mapping[str, Any], networks
     Raises
     ------
     InputError
-        For a name that is not an argument of every model of the group, or is set by the comparison itself.
+        For a name that is not an argument of every model of the group, or is set by the comparison itself, or a value
+        that breaks its rule.
     """
     groups: tuple[tuple[str, Mapping[str, Any], tuple[type[Any], ...]], ...] = (
         ("train", trees, (BoostedInformationTree,)),
@@ -208,5 +209,8 @@ def check_options(trees: Mapping[str, Any], xgboost: Mapping[str, Any], networks
     for name in ("kind", "param", "theta", "theta0"):
         if name in xgboost:
             raise InputError(f"xgboost: {name!r} is chosen by the comparison; leave it out.")
+    check_parameters(BoostedInformationTree(**trees))
+    for network in (SALLY, QuadraticClassifier):
+        network(**networks).check_parameters()
     ONN(**xgboost)
     RatioTrick([0.0], **xgboost)

@@ -147,6 +147,8 @@ def compare(
     >>> [row.method for row in result.rows]
     ['x', 'best', 'bit', 'true']
     """
+    if not isinstance(table, EventTable):
+        raise InputError(f"a {type(table).__name__} was given: events with weights are needed, an EventTable.")
     chosen = tuple(params or table.basis.param_names)
     listed = tuple(table.feature_names if features is None else features)
     formulas = tuple(found.name for found in available(table)) if classics is None else tuple(classics)

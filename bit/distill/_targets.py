@@ -196,6 +196,8 @@ def as_values(target: Observable | npt.ArrayLike, table: EventTable) -> FloatArr
     InputError
         For several axes, another number of values, or values that are not finite.
     """
+    if isinstance(target, str):
+        raise InputError(f"the target is the text {target!r}: give TrueScore({target!r}), an observable or values.")
     values = np.asarray(target(table) if callable(target) else target, dtype=np.float64)
     if values.shape != (table.n_events,):
         raise InputError(

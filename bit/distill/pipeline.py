@@ -162,7 +162,7 @@ def distill(
     """
     started = time.monotonic()
     _require_numbers(n_points, max_complexity, n_restarts, n_extensions, max_seconds, random_state)
-    _require_types(table, valid, options)
+    _require_types(table, valid, features, options)
     if sampling not in get_args(Sampling):
         raise InputError(f"sampling={sampling!r}: give one of {', '.join(get_args(Sampling))}.")
     wanted = _operators(operators)
@@ -251,10 +251,17 @@ def distill(
 
 
 # ---------------------------------------------------------------------- what was asked for
-def _require_types(table: EventTable, valid: EventTable | None, options: Mapping[str, Any] | None) -> None:
+def _require_types(
+    table: EventTable,
+    valid: EventTable | None,
+    features: Sequence[str] | None,
+    options: Mapping[str, Any] | None,
+) -> None:
     for name, value in {"table": table, "valid": valid}.items():
         if not isinstance(value, EventTable) and (name == "table" or value is not None):
             raise InputError(f"{name} is a {type(value).__name__}: events with weights are needed, an EventTable.")
+    if isinstance(features, str):
+        raise InputError(f"features={features!r}: give a sequence of names, such as [{features!r}].")
     if options is not None and not isinstance(options, Mapping):
         raise InputError(f"options={options!r}: give a mapping, such as {{'max_evaluations': 100000}}.")
 

@@ -287,6 +287,11 @@ def refit(
     """
     if objective not in get_args(Objective):
         raise InputError(f"objective={objective!r}: give one of {', '.join(get_args(Objective))}.")
+    if not isinstance(expression, Expression) or not isinstance(table, EventTable):
+        raise InputError(
+            f"a {type(expression).__name__} and a {type(table).__name__} were given: refit needs an Expression, as of "
+            "Expression.parse('2.0*x', ['x']), and an EventTable."
+        )
     for name, value, least in (("n_starts", n_starts, 1), ("random_state", random_state, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise InputError(f"{name}={value!r}: a whole number of at least {least} is needed.")

@@ -171,7 +171,8 @@ class Expression:
         Returns
         -------
         str
-            Python syntax.
+            Python syntax. Features stand under their names; those that are no Python names, such as "pT (lead)", can be
+            read by people only: the file that `Expression.export` writes holds the tree.
         """
         return to_text(self.node)
 

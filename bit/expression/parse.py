@@ -51,6 +51,8 @@ def parse(text: str, names: Sequence[str] | Mapping[str, str]) -> Node:
     InputError
         For anything else: the text, the place and what is allowed are named.
     """
+    if not isinstance(text, str):
+        raise InputError(f"a formula is a text, such as '2.0*x', not {text!r}.")
     known = names if isinstance(names, Mapping) else {name: name for name in names}
     if len(text) > LONGEST:
         raise InputError(f"the formula has {len(text)} characters; at most {LONGEST} are read.")

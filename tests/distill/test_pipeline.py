@@ -181,6 +181,7 @@ def test_constant_features_are_left_out(table):
         ({"param": "d"}, r"param='d': .* is of c; name that, or leave param out"),
         ({"features": ("x", "q")}, "no features"),
         ({"features": ()}, "at least one"),
+        ({"features": "x"}, r"features='x': give a sequence of names, such as \['x'\]"),
         ({"features": ("x", "y"), "cp_parity": PARITY}, "none of the features"),
     ],
 )

@@ -146,6 +146,10 @@ def test_errors_of_what_determines_no_factor(noisy, objective, squared):
 
 
 def test_bad_refits(noisy):
+    with pytest.raises(InputError, match="a str and a EventTable were given: refit needs an Expression"):
+        refit("x*sin(z)", noisy, SCORE)
+    with pytest.raises(InputError, match=r"the target is the text 'c': give TrueScore\('c'\)"):
+        refit(formula("1.0*x*sin(z)"), noisy, "c")
     with pytest.raises(InputError, match="objective='l1'"):
         refit(formula("1.0*x"), noisy, SCORE, objective="l1")
     with pytest.raises(InputError, match="n_starts=0"):
