@@ -251,6 +251,8 @@ def main() -> None:
     print(f"{arguments.threads} threads\n")
     print("| events | files [GB] | read [s] | peak [GiB] | train [s] | s per tree | peak [GiB] | mean ρ² |")
     print("|---|---|---|---|---|---|---|---|")
+    if arguments.folder is not None:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     for n_events in map(int, arguments.events):
         with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
             folder = Path(name)
