@@ -234,10 +234,11 @@ def _fits(
 
 # ---------------------------------------------------------------------- small changes
 def _everywhere(node: Node, rule: Callable[[Node], Iterator[Node]]) -> Iterator[Node]:
-    """Apply a rule to each node in turn, the others left as they are."""
+    """Apply a rule to each node in turn, the others left as they are; whole exponents stay whole."""
     yield from rule(node)
     if isinstance(node, Call):
-        for position, argument in enumerate(node.arguments):
+        whole_power = node.operator == "pow" and isinstance(node.arguments[1], Integer)
+        for position, argument in enumerate(node.arguments[:1] if whole_power else node.arguments):
             for other in _everywhere(argument, rule):
                 yield Call(node.operator, (*node.arguments[:position], other, *node.arguments[position + 1 :]))
 

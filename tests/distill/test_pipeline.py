@@ -11,12 +11,13 @@ import bit
 from bit import EventTable, PolynomialBasis, TrueScore
 from bit.artefacts import checksum
 from bit.distill import ParetoFront, distill
-from bit.distill._polish import Front, polish
+from bit.distill._polish import Front, _longer, polish
 from bit.distill._symmetry import symmetry_of
 from bit.distill._targets import Sample, choose_rows
 from bit.distill.select import N_BINS, _bootstrapped
 from bit.errors import BitWarning, InputError
-from bit.expression.nodes import complexity
+from bit.expression.fold import fold
+from bit.expression.nodes import Variable, complexity, exponents
 from bit.expression.parse import parse, to_text
 from bit.inference import equal_probability_edges, fill, information_kept
 from bit.metrics import rho2
@@ -274,6 +275,12 @@ def test_polish_extends(noisy):
         )
     assert front.level(8) < 1e-20
     assert "sin(z)" in to_text(front.members[8][1])
+
+
+def test_whole_exponents_stay_whole():
+    longer = [fold(node) for node in _longer(parse("x**4*y", NAMES), [Variable("y")], ("add", "mul", "sin"))]
+    assert longer
+    assert not any(exponent for node in longer for exponent in exponents(node))
 
 
 def test_a_front_keeps_what_is_worth_it():
