@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import PARITY, QUICK, toy
+from reference.distilled_toy import PARITY, QUICK, toy
 
 import bit
 from bit import EventTable, PolynomialBasis, TrueScore

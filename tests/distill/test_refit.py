@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import toy
+from reference.distilled_toy import toy
 
 from bit import EventTable, TrueScore
 from bit.distill import refit, regional_mse
