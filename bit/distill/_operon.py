@@ -182,14 +182,13 @@ def _run(folder: Path, settings: SearchSettings) -> None:
         for first in range(n_workers):
             workers.append(_start(folder, range(first, settings.n_restarts, n_workers), settings.max_seconds))
         with progress_bar(settings.n_restarts, "operon", "restarts", show=settings.verbose) as bar:
-            while any(worker.poll() is None for worker in workers) and time.monotonic() < over:
-                time.sleep(_POLL_SECONDS)
+            while _at_work(workers, over):
                 bar.update(len(list(folder.glob("*.json"))) - bar.n)
     except KeyboardInterrupt:
         (folder / "stop").touch()
         last = time.monotonic() + _LAST_SECONDS
-        while any(worker.poll() is None for worker in workers) and time.monotonic() < last:
-            time.sleep(_POLL_SECONDS)
+        while _at_work(workers, last):
+            pass
         if not any(folder.glob("*.json")):
             raise KeyboardInterrupt("no generation of the search had finished, so there is no formula") from None
         warnings.warn("the search was interrupted; the formulas until then are kept.", SearchInterrupted, stacklevel=4)
@@ -197,6 +196,14 @@ def _run(folder: Path, settings: SearchSettings) -> None:
         for worker in workers:
             worker.kill()
             worker.wait()
+
+
+def _at_work(workers: Iterable[subprocess.Popen[bytes]], until: float) -> bool:
+    """Whether a process still runs and the time is not over; then some time has passed."""
+    if time.monotonic() >= until or all(worker.poll() is not None for worker in workers):
+        return False
+    time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _start(folder: Path, restarts: Iterable[int], max_seconds: float | None) -> subprocess.Popen[bytes]:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from bit.basis import FloatArray
 from bit.errors import BitWarning, InputError
 
@@ -76,6 +78,27 @@ class SearchSettings:
     max_seconds: float | None
     verbose: bool
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def require_whole_number(name: str, value: Any, least: int) -> None:
+    """Refuse what is no whole number, or too small.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the message.
+    value : object
+        What was given.
+    least : int
+        Smallest one that is allowed.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name}={value!r}: a whole number of at least {least} is needed.")
 
 
 def require_operators(backend: str, wanted: Iterable[str], known: frozenset[str]) -> None:

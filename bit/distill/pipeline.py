@@ -15,7 +15,7 @@ import numpy as np
 
 from bit.basis import FloatArray
 from bit.distill._polish import Front, polish
-from bit.distill._search import Problem, SearchSettings, require_operators
+from bit.distill._search import Problem, SearchSettings, require_operators, require_whole_number
 from bit.distill._symmetry import Symmetry, symmetry_of
 from bit.distill._targets import (
     IntArray,
@@ -274,10 +274,10 @@ def _require_numbers(
     max_seconds: float | None,
     random_state: int,
 ) -> None:
-    lowest = {"n_points": (n_points, 10), "max_complexity": (max_complexity, 1), "n_restarts": (n_restarts, 1)}
-    for name, (value, least) in {**lowest, "n_extensions": (n_extensions, 0)}.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"{name}={value!r}: a whole number of at least {least} is needed.")
+    require_whole_number("n_points", n_points, 10)
+    require_whole_number("max_complexity", max_complexity, 1)
+    require_whole_number("n_restarts", n_restarts, 1)
+    require_whole_number("n_extensions", n_extensions, 0)
     if isinstance(random_state, bool) or not isinstance(random_state, int | np.integer) or random_state < 0:
         raise InputError(f"random_state={random_state!r}: a seed is needed, a whole number of at least 0.")
     if max_seconds is not None and not (isinstance(max_seconds, int | float | np.number) and max_seconds > 0):

@@ -17,6 +17,7 @@ from iminuit import Minuit
 from scipy.optimize import least_squares
 
 from bit.basis import FloatArray
+from bit.distill._search import require_whole_number
 from bit.distill._targets import Sample, as_values
 from bit.errors import BitWarning, InputError
 from bit.events import EventTable
@@ -292,9 +293,8 @@ def refit(
             f"a {type(expression).__name__} and a {type(table).__name__} were given: refit needs an Expression, as of "
             "Expression.parse('2.0*x', ['x']), and an EventTable."
         )
-    for name, value, least in (("n_starts", n_starts, 1), ("random_state", random_state, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"{name}={value!r}: a whole number of at least {least} is needed.")
+    require_whole_number("n_starts", n_starts, 1)
+    require_whole_number("random_state", random_state, 0)
     sample = Sample.of(
         expression.columns(table),
         as_values(target, table),

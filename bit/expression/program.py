@@ -78,10 +78,10 @@ class Program:
                 for k, derivative in zip(below, operator.derivatives, strict=True):
                     if self._active[k]:
                         adjoints[k] = adjoint * derivative(found[index], *arguments)
-            by_features = [sum(adjoints.get(k, 0.0) for k in places) for places in self._features.values()]
+            by_features = [sum(adjoints[k] for k in places) for places in self._features.values()]
             return (
                 self._spread(found[self._root]),
-                self._table([adjoints.get(k, 0.0) for k in self._constants]),
+                self._table([adjoints[k] for k in self._constants]),
                 self._table(by_features),
             )
 
