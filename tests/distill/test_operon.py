@@ -60,6 +60,7 @@ def interrupt_once(finished, folder):
     """Send Ctrl-C as soon as a file of that name exists in a folder of a search."""
     while not list(folder.glob(f"*/{finished}")):
         time.sleep(0.01)
+    time.sleep(0.3)  # the file is there just before the process that it belongs to is known
     os.kill(os.getpid(), signal.SIGINT)
 
 
